@@ -1,0 +1,256 @@
+"""One request with everything known about it while it is in the gateway.
+
+Class-level defaults are deliberate: an attribute that a request never sets costs it nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from proxy.telemetry.record import OK
+
+if TYPE_CHECKING:
+    from proxy.config.snapshot import Snapshot
+    from proxy.identity.model import Identity
+    from proxy.routing.table import CompiledRoute
+
+Header = tuple[bytes, bytes]
+"""A header line: name in lower case, value without surrounding blanks."""
+
+
+class Response:
+    """An answer that the gateway gives itself: made by a policy, or an error of the core.
+
+    With a `code` it is a problem (RFC 9457) and its body is written when it is sent, since only then
+    the request id and the policy that refused are known; otherwise `body` goes out as it is.
+    `rule` says which rule of the policy decided. `close` ends the client's connection afterwards.
+    """
+
+    __slots__ = ("body", "close", "code", "detail", "headers", "policy", "rule", "state", "status")
+
+    def __init__(
+        self,
+        status: int,
+        headers: list[Header] | None = None,
+        body: bytes = b"",
+        *,
+        code: str = "",
+        detail: str = "",
+        rule: str = "",
+        close: bool = False,
+        state: int | None = None,
+    ) -> None:
+        self.status = status
+        self.headers = headers if headers is not None else []
+        self.body = body
+        self.code = code
+        self.detail = detail
+        self.rule = rule
+        self.policy = ""
+        self.close = close
+        self.state = state
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    rule: str = "",
+    headers: list[Header] | None = None,
+    close: bool = False,
+    state: int | None = None,
+) -> Response:
+    """A refusal as `application/problem+json`: `code` is stable and documented, `detail` is for people."""
+    return Response(status, headers, code=code, detail=detail, rule=rule, close=close, state=state)
+
+
+class UpstreamHead:
+    """The head of the upstream's answer, which `on_response` hooks may change.
+
+    `length` is the body's size, None if it is not known beforehand. Hop-by-hop headers and
+    `content-length` are not in `headers`.
+    """
+
+    __slots__ = ("headers", "length", "status")
+
+    def __init__(self, status: int, headers: list[Header], length: int | None) -> None:
+        self.status = status
+        self.headers = headers
+        self.length = length
+
+    def get(self, name: bytes) -> bytes | None:
+        """The first value of a header, None if it is not there."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+    def remove(self, name: bytes) -> None:
+        """Take a header away, all its lines."""
+        self.headers = [pair for pair in self.headers if pair[0] != name]
+
+    def set(self, name: bytes, value: bytes) -> None:
+        """Put one header in place of all lines of that name."""
+        self.remove(name)
+        self.headers.append((name, value))
+
+
+class Door(Protocol):
+    """What the core may ask of the door that a request came through."""
+
+    def send_response(self, x: Exchange, status: int, headers: list[Header], body: bytes, close: bool) -> None:
+        """Answer whole, at once; the exchange is over."""
+
+    def send_head(self, x: Exchange, status: int, headers: list[Header], length: int | None) -> None:
+        """Begin an answer whose body follows; without a length the door frames it itself."""
+
+    def send_whole(self, x: Exchange, status: int, headers: list[Header], body: bytes) -> None:
+        """An upstream's answer that arrived complete: head and body in one write; the exchange is over."""
+
+    def send_informational(self, x: Exchange, status: int, headers: list[Header]) -> None:
+        """Pass on a 1xx answer."""
+
+    def send_body(self, x: Exchange, data: bytes) -> None:
+        """Pass on a part of the body."""
+
+    def send_end(self, x: Exchange) -> None:
+        """The body is complete; the exchange is over."""
+
+    def abort(self, x: Exchange) -> None:
+        """Break the client's connection so that it cannot take a part for the whole."""
+
+    def pause_body(self, x: Exchange) -> None:
+        """The upstream takes no more of the request body for now."""
+
+    def resume_body(self, x: Exchange) -> None:
+        """The upstream takes request body again."""
+
+    def continue_body(self, x: Exchange) -> None:
+        """The client waits for `100 Continue` and may send its body now."""
+
+
+class UpstreamCall(Protocol):
+    """A request under way at an upstream, as the core and the doors drive it."""
+
+    def write_body(self, data: bytes) -> None:
+        """Pass on a part of the request body."""
+
+    def end_body(self) -> None:
+        """The request body is complete."""
+
+    def pause_reading(self) -> None:
+        """The client takes no more of the answer for now."""
+
+    def resume_reading(self) -> None:
+        """The client takes the answer again."""
+
+    def cancel(self) -> None:
+        """The client is gone or an answer was made otherwise; the connection is not used again."""
+
+
+class Exchange:
+    """One request on its way. Policies read the request and set decisions; they own no socket.
+
+    `headers` are the client's, copied once when the header block ended, hop-by-hop and gateway-owned ones
+    removed: never change them. `forward` goes upstream; change it through `set_forward` and friends.
+    `target` is the canonical path and the query: matched, authorised, logged and forwarded, byte for byte.
+    """
+
+    method: bytes = b"GET"
+    target: bytes = b"/"
+    path: bytes = b"/"
+    query: bytes = b""
+    host: bytes = b""
+    scheme: bytes = b"http"
+    protocol: str = "HTTP/1.1"
+    headers: list[Header]
+    forward: list[Header]
+    peer: str = ""
+    client_ip: str = ""
+    content_length: int | None = 0
+    """Body size; 0 is none, None is chunked."""
+    websocket: bool = False
+    expect_continue: bool = False
+
+    request_id: bytes = b""
+    traceparent: bytes = b""
+    forwarded_for: bytes = b""
+    """The addresses that trusted proxies reported before the peer, ready to be extended."""
+    forwarded_host: bytes = b""
+
+    snapshot: Snapshot
+    route: CompiledRoute | None = None
+    params: dict[str, str] | None = None
+    """Values of the `{names}` in a template path."""
+    identity: Identity | None = None
+    plan: str = ""
+    upstream_path: bytes = b""
+    """The path sent upstream; empty means `path` as it is."""
+    upstream_query: bytes | None = None
+    """The query sent upstream; None means `query` as it is."""
+    upstream_method: bytes = b""
+    host_header: bytes = b""
+    """The Host sent upstream; empty means what the Route and the Upstream say."""
+    extra: list[Header] | None = None
+    """Response headers that policies add to whatever answer goes out."""
+    ran: int = 0
+    """How many request hooks of the chain have run; response hooks of the others are not called."""
+    observed: str = ""
+    """Policies in `observe` mode that would have refused, comma-separated."""
+    response: UpstreamHead | None = None
+
+    door: Door
+    call: UpstreamCall | None = None
+    answered: bool = False
+    """An answer has begun: it is too late for another one."""
+    finished: bool = False
+    body_done: bool = True
+    """The whole request body has arrived."""
+
+    started: float = 0.0
+    sent_at: float = 0.0
+    upstream_us: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    tries: int = 0
+    target_label: str = ""
+    status: int = 0
+    state: int = OK
+    code: str = ""
+    policy: str = ""
+    rule: str = ""
+
+    def header(self, name: bytes) -> bytes | None:
+        """The value of a request header (first line), None if it is not there. `name` in lower case."""
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
+
+    def header_values(self, name: bytes) -> list[bytes]:
+        """The values of all lines of a request header."""
+        return [value for key, value in self.headers if key == name]
+
+    def remove_forward(self, name: bytes) -> None:
+        """Do not pass this header on to the upstream."""
+        self.forward = [pair for pair in self.forward if pair[0] != name]
+
+    def set_forward(self, name: bytes, value: bytes) -> None:
+        """Send the upstream this header in place of the client's lines of that name."""
+        self.forward = [pair for pair in self.forward if pair[0] != name]
+        self.forward.append((name, value))
+
+    def add_forward(self, name: bytes, value: bytes) -> None:
+        """Send the upstream one more line of this header."""
+        if self.forward is self.headers:
+            self.forward = [*self.headers, (name, value)]
+        else:
+            self.forward.append((name, value))
+
+    def add_response_header(self, name: bytes, value: bytes) -> None:
+        """Add a header to whatever answer goes out, the gateway's own errors included."""
+        if self.extra is None:
+            self.extra = [(name, value)]
+        else:
+            self.extra.append((name, value))
