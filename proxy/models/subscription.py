@@ -1,0 +1,73 @@
+"""An App's approved use of an Api under a Plan."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db import models, router
+from django.db.models.signals import post_delete, post_save, pre_save
+from django.dispatch import receiver
+from django.utils import timezone
+
+from proxy.models.sync import IdentityRemoval, Synced, SyncedQuerySet
+
+
+class Subscription(Synced):
+    """The Plan under which an App uses an Api; only an accepted one counts at the gateway."""
+
+    class Status(models.TextChoices):
+        """Pending until somebody decides; a paused one may go on, a closed one is history."""
+
+        PENDING = "pending"
+        ACCEPTED = "accepted"
+        REJECTED = "rejected"
+        PAUSED = "paused"
+        CLOSED = "closed"
+
+    app = models.ForeignKey("proxy.App", on_delete=models.CASCADE, related_name="subscriptions")
+    api = models.ForeignKey("proxy.Api", on_delete=models.CASCADE, related_name="subscriptions")
+    plan = models.ForeignKey("proxy.Plan", on_delete=models.PROTECT, related_name="subscriptions")
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.PENDING)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    decided_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects: ClassVar[Any] = SyncedQuerySet["Subscription"].as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["app", "api"],
+                condition=models.Q(status__in=["pending", "accepted", "paused"]),
+                name="subscription_one_live_per_app_and_api",
+                violation_error_message="This App has a Subscription to this Api already.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.app} to {self.api} under {self.plan} ({self.status})"
+
+
+@receiver(post_delete, sender=Subscription)
+def _leave_trace(instance: Subscription, using: str, **_: object) -> None:
+    IdentityRemoval.record(IdentityRemoval.Kind.SUBSCRIPTION, str(instance.app_id).encode(), using)
+
+
+_NAMED_BY = {"api": "slug", "plan": "name"}
+"""What the nodes know an Api and a Plan by."""
+
+
+@receiver(pre_save, sender="proxy.Api")
+@receiver(pre_save, sender="proxy.Plan")
+def _notice_rename(sender: type[models.Model], instance: Any, using: str | None, **_: object) -> None:
+    field = _NAMED_BY[sender._meta.model_name or ""]
+    rows = sender._default_manager.using(using or router.db_for_write(sender, instance=instance))
+    others = rows.filter(pk=instance.pk).exclude(**{field: getattr(instance, field)})
+    instance._renamed = instance.pk is not None and others.exists()
+
+
+@receiver(post_save, sender="proxy.Api")
+@receiver(post_save, sender="proxy.Plan")
+def _follow_rename(instance: Any, using: str, **_: object) -> None:
+    if instance._renamed:
+        instance.subscriptions.using(using).touch()
