@@ -27,6 +27,8 @@ class IdentityVersion(models.Model):
     floor = models.BigIntegerField(default=0)
     """Removals up to this version are forgotten: a node that has less reads everything again."""
     database = models.UUIDField(default=uuid.uuid4, editable=False)
+    pepper_check = models.BinaryField(max_length=16, default=b"", blank=True, editable=False)
+    """A hash under the pepper that keys are issued with; a node that has another pepper finds out."""
 
     class Meta:
         constraints = [
