@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 from proxy.telemetry.record import OK
 
 if TYPE_CHECKING:
-    from proxy.config.snapshot import Snapshot
     from proxy.identity.model import Identity
+    from proxy.pipeline.chain import Chain
+    from proxy.runtime import Runtime
+    from proxy.upstream.transport import UpstreamRelay
     from proxy.routing.table import CompiledRoute
 
 Header = tuple[bytes, bytes]
@@ -108,6 +110,9 @@ class Door(Protocol):
     def send_whole(self, x: Exchange, status: int, headers: list[Header], body: bytes) -> None:
         """An upstream's answer that arrived complete: head and body in one write; the exchange is over."""
 
+    def switch(self, x: Exchange, headers: list[Header], relay: UpstreamRelay, early: bytes) -> None:
+        """The upstream took the WebSocket: answer 101 and carry bytes both ways until one side closes."""
+
     def send_informational(self, x: Exchange, status: int, headers: list[Header]) -> None:
         """Pass on a 1xx answer."""
 
@@ -164,22 +169,36 @@ class Exchange:
     host: bytes = b""
     scheme: bytes = b"http"
     protocol: str = "HTTP/1.1"
-    headers: list[Header]
-    forward: list[Header]
+    headers: list[Header] = []
+    forward: list[Header] = []
     peer: str = ""
     client_ip: str = ""
     content_length: int | None = 0
     """Body size; 0 is none, None is chunked."""
+    body_limit: int | None = None
+    """Most bytes that a body of unknown size may have, set by a policy; the core counts while it streams."""
+    encoded: bool = False
+    """The path holds an escaped delimiter such as %2f; only Routes with `allow_encoded` take it."""
     websocket: bool = False
+    upgrade: bool = False
+    close: bool = False
+    """The client asked for the connection to be closed after the answer."""
+    keep_alive: bool = False
+    """The client asked for the connection to be kept (HTTP/1.0)."""
     expect_continue: bool = False
+    was_forwarded: bool = False
+    """The client sent X-Forwarded-* or Forwarded; worth reading if it is a trusted proxy."""
 
     request_id: bytes = b""
     traceparent: bytes = b""
     forwarded_for: bytes = b""
     """The addresses that trusted proxies reported before the peer, ready to be extended."""
     forwarded_host: bytes = b""
+    forwarded_proto: bytes = b""
 
-    snapshot: Snapshot
+    runtime: Runtime = None  # type: ignore[assignment]
+    """The Snapshot that this request runs under, compiled; a publish does not change it."""
+    chain: Chain
     route: CompiledRoute | None = None
     params: dict[str, str] | None = None
     """Values of the `{names}` in a template path."""
@@ -189,6 +208,8 @@ class Exchange:
     """The path sent upstream; empty means `path` as it is."""
     upstream_query: bytes | None = None
     """The query sent upstream; None means `query` as it is."""
+    upstream_target: bytes = b""
+    """Path and query as sent upstream, settled by the core; empty means `target`."""
     upstream_method: bytes = b""
     host_header: bytes = b""
     """The Host sent upstream; empty means what the Route and the Upstream say."""
@@ -207,6 +228,22 @@ class Exchange:
     finished: bool = False
     body_done: bool = True
     """The whole request body has arrived."""
+    pending: list[bytes] | None = None
+    """Request body that no call has taken yet."""
+    pending_bytes: int = 0
+    body_forwarded: bool = False
+    """Request body has been given to a call and cannot be sent again."""
+    body_ended: bool = False
+    """The call was told that the body is complete."""
+    @property
+    def retargeted(self) -> bool:
+        """A policy chose another path or query for the upstream."""
+        return self.upstream_query is not None or bool(self.upstream_path)
+
+    collecting: bool = False
+    """Waiting for the whole body, which a policy needs."""
+    buffer_response: list[bytes] | None = None
+    """The answer's body, collected for policies that need it whole."""
 
     started: float = 0.0
     sent_at: float = 0.0
@@ -214,6 +251,7 @@ class Exchange:
     bytes_in: int = 0
     bytes_out: int = 0
     tries: int = 0
+    stale_retried: bool = False
     target_label: str = ""
     status: int = 0
     state: int = OK

@@ -1,12 +1,14 @@
 """The node directory: the files through which the processes of one node meet.
 
 ```
-state                two u64 in shared memory: newest snapshot revision, identity generation
+state                u64 cells in shared memory: newest snapshot revision, generations of identities and health
 snapshots/N.snap     the last three Snapshots
 identity/            the LMDB identity store
 counters             node-shared counters
 workers/N.status     one per worker slot: heartbeat, live revision, metrics
 spool/               traffic records
+health               JSON: Upstream name to Target label to healthy
+pepper               the key of the key hashes
 ```
 Workers poll `state`, a memory read; nobody needs a socket to tell them of a publish or a revoked key, and
 a killed process leaves nothing locked.
@@ -18,12 +20,12 @@ import mmap
 import os
 from pathlib import Path
 
-SNAPSHOT, IDENTITY = 0, 1
+SNAPSHOT, IDENTITY, HEALTH = range(3)
 _STATE_BYTES = 4096
 
 
 class SharedState:
-    """Two numbers that all processes of the node see at once; the node agent alone writes them."""
+    """Numbers that all processes of the node see at once; the node agent alone writes them."""
 
     def __init__(self, path: Path) -> None:
         flags = os.O_RDWR | os.O_CREAT
@@ -35,7 +37,7 @@ class SharedState:
         finally:
             os.close(descriptor)
         self.numbers = memoryview(self._map).cast("Q")
-        """Index with SNAPSHOT or IDENTITY. An aligned 8-byte store is atomic on the platforms we run on."""
+        """Index with SNAPSHOT, IDENTITY or HEALTH. An aligned 8-byte store is atomic on the platforms we run on."""
 
     def close(self) -> None:
         """Unmap."""
@@ -56,3 +58,5 @@ class NodeDir:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.counters = self.root / "counters"
         self.state = self.root / "state"
+        self.health = self.root / "health"
+        self.pepper = self.root / "pepper"

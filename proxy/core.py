@@ -1,0 +1,477 @@
+"""The core: takes an Exchange from a door through routing, policies and upstream to its record.
+
+Plain calls and callbacks, no task and no await unless a policy's hook is asynchronous. Doors call
+`begin`, `request_body`, `request_end` and `client_gone`; transports call the `upstream_*` methods.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
+
+from proxy.answers import error_body, failure_answer, with_standard_headers
+from proxy.exchange import Exchange, Header, Response, UpstreamHead, problem
+from proxy.http.edge import admit
+from proxy.http.forwarded import believe
+from proxy.pipeline.chain import SWITCHED, Chain
+from proxy.routing.rewrite import RewriteError, redirect_location
+from proxy.telemetry.record import CLIENT_ABORT, OK, REJECTED, UPSTREAM_ERROR
+from proxy.telemetry.trace import child, request_id
+from proxy.upstream.retry import may_repeat
+from proxy.upstream.transport import Cause, Failure, UpstreamRelay
+
+if TYPE_CHECKING:
+    from proxy.recorder import Recorder
+    from proxy.routing.table import CompiledRoute
+    from proxy.runtime import Runtime
+
+log = logging.getLogger("tidegate.core")
+monotonic = time.monotonic
+BODY_AHEAD = 64 * 1024
+"""Request body that may wait for a call before the client is asked to pause."""
+EMPTY_CHAIN = Chain([], [], lambda policy, label: None)
+
+
+class Core:
+    """One per worker. `runtime` is replaced by a publish; an exchange keeps the one it began with."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.runtime: Runtime | None = None
+        self.recorder = recorder
+        self.in_flight = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # -- from the doors
+
+    def begin(self, x: Exchange, method: bytes, target: bytes, lines: list[Header]) -> None:
+        """The head is complete: decide, and forward or answer. `x` has door, peer, scheme and protocol."""
+        self.in_flight += 1
+        x.chain = EMPTY_CHAIN
+        x.client_ip = x.peer
+        x.forwarded_for = x.peer.encode()
+        x.request_id = request_id()
+        runtime = self.runtime
+        if runtime is None:
+            self.answer(x, problem(503, "not-ready", "The gateway has no configuration yet.", close=True))
+            return
+        own_id = x.request_id
+        refusal = admit(x, method, target, lines, runtime)
+        client_id, x.request_id = x.request_id, own_id
+        if refusal is not None:
+            self.answer(x, refusal)
+            return
+        if runtime.trusted is not None and x.peer in runtime.trusted:
+            believe(x, lines, runtime, client_id if client_id is not own_id else b"")
+        x.traceparent = child(x.traceparent or None)
+        route = runtime.table.match(x.host, x.path, x.method, x.headers, x.query)
+        if route is None:
+            self.answer(x, self._no_route(x, runtime))
+            return
+        x.route = route
+        if route.has_params:
+            x.params = route.extract(x.path)
+        x.chain = route.chain
+        if x.encoded and not route.config.allow_encoded:
+            self.answer(x, problem(400, "encoded-delimiter", "The path holds an escaped delimiter."))
+            return
+        if x.content_length != 0:
+            x.body_done = False
+            x.body_limit = route.body_bytes
+            if x.content_length is not None and x.content_length > route.body_bytes:
+                self.answer(x, too_large(route.body_bytes))
+                return
+        self._advance(x)
+
+    def reject(self, x: Exchange, response: Response) -> None:
+        """Answer a request whose head could not even be read."""
+        self.in_flight += 1
+        x.chain = EMPTY_CHAIN
+        x.client_ip = x.peer
+        x.request_id = request_id()
+        self.answer(x, response)
+
+    def request_body(self, x: Exchange, data: bytes) -> None:
+        """A part of the request body arrived."""
+        if x.finished:
+            return
+        x.bytes_in += len(data)
+        if x.body_limit is not None and x.bytes_in > x.body_limit:
+            self._refuse_late(x, too_large(x.body_limit))
+        elif x.call is not None:
+            x.body_forwarded = True
+            x.call.write_body(data)
+        else:
+            if x.pending is None:
+                x.pending = []
+            x.pending.append(data)
+            x.pending_bytes += len(data)
+            if not x.chain.request_body and x.pending_bytes > BODY_AHEAD:
+                x.door.pause_body(x)
+
+    def request_end(self, x: Exchange) -> None:
+        """The request body is complete."""
+        x.body_done = True
+        if x.finished:
+            return
+        if x.call is not None:
+            if not x.body_ended:
+                x.body_ended = True
+                x.call.end_body()
+        elif x.collecting:
+            x.collecting = False
+            self._shape_body(x)
+
+    def client_gone(self, x: Exchange) -> None:
+        """The client's connection is lost, or its stream reset."""
+        if x.finished:
+            return
+        call, x.call = x.call, None
+        x.state = CLIENT_ABORT
+        x.code = "client-gone"
+        self._finish(x)
+        if call is not None:
+            call.cancel()
+
+    # -- request stages
+
+    def _no_route(self, x: Exchange, runtime: Runtime) -> Response:
+        allowed = runtime.table.allowed_methods(x.host, x.path, x.headers, x.query)
+        if allowed:
+            header = (b"allow", b", ".join(sorted(allowed)))
+            return problem(405, "method-not-allowed", "No route takes this method here.", headers=[header])
+        return problem(404, "no-route", "No route matches this host and path.")
+
+    def _advance(self, x: Exchange) -> None:
+        """Run the request hooks from `x.ran` on, then forward."""
+        hooks, index = x.chain.request, x.ran
+        try:
+            while index < len(hooks):
+                result = hooks[index](x)
+                index += 1
+                if result is None:
+                    continue
+                x.ran = index
+                if result is SWITCHED:
+                    hooks = x.chain.request
+                elif result.__class__ is Response:
+                    self._refused(x, result)
+                    return
+                else:
+                    self._spawn(self._wait_for_hook(x, result))
+                    return
+            x.ran = index
+            self._forward(x)
+        except Exception:
+            x.ran = min(index + 1, len(x.chain.names))
+            self._hook_broke(x)
+
+    async def _wait_for_hook(self, x: Exchange, pending: Awaitable[Response | None]) -> None:
+        try:
+            result = await pending
+        except Exception:
+            self._hook_broke(x)
+            return
+        if x.finished:
+            return
+        if result is not None:
+            self._refused(x, result)
+        else:
+            self._advance(x)
+
+    def _spawn(self, coroutine: object) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)  # type: ignore[arg-type]
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _refused(self, x: Exchange, response: Response) -> None:
+        name, label = x.chain.names[x.ran - 1]
+        x.policy = response.policy or label
+        if response.status >= 400:
+            self.recorder.refused(name, label)
+        self.answer(x, response)
+
+    def _hook_broke(self, x: Exchange) -> None:
+        """Fail closed: what a broken policy would have decided is not known."""
+        name, label = x.chain.names[x.ran - 1] if x.ran else ("", "")
+        log.exception("policy %s (%s) failed on request %s", name, label, x.request_id.decode())
+        if x.finished:
+            return
+        x.policy = label
+        if x.answered:
+            self._break_off(x, "policy-error")
+        else:
+            self.answer(x, problem(500, "policy-error", "A policy of this route failed.", state=REJECTED))
+
+    def _forward(self, x: Exchange) -> None:
+        route = x.route
+        assert route is not None  # noqa: S101 - for the type checker: `begin` set it
+        if route.rewriter is not None or route.config.redirect is not None or x.retargeted:
+            answer = self._retarget(x, route)
+            if answer is not None:
+                self.answer(x, answer)
+                return
+        if route.config.preserve_host and not x.host_header:
+            x.host_header = x.host
+        if x.chain.request_body and x.content_length != 0:
+            limit = x.runtime.limits.buffer_bytes
+            x.body_limit = limit if x.body_limit is None else min(limit, x.body_limit)
+            x.collecting = not x.body_done
+            if x.expect_continue and x.collecting:
+                x.door.continue_body(x)
+            if x.body_done:
+                self._shape_body(x)
+            return
+        route.upstream.budget.earn()
+        route.upstream.send(x)
+
+    def _retarget(self, x: Exchange, route: CompiledRoute) -> Response | None:
+        """Settle what the upstream is asked for, where that differs from what came in."""
+        query = x.target[len(x.path) :]
+        try:
+            if route.config.redirect is not None:
+                location = redirect_location(route, x.scheme, x.host, x.path, x.query, x.params)
+                return Response(route.config.redirect.status, [(b"location", location)])
+            path = x.path if route.rewriter is None else route.rewriter(x.path, x.params)
+        except RewriteError as error:
+            return problem(400, "bad-path", str(error))
+        if x.upstream_query is not None:
+            query = b"?" + x.upstream_query if x.upstream_query else b""
+        x.upstream_target = (x.upstream_path or path) + query
+        return None
+
+    def _shape_body(self, x: Exchange) -> None:
+        body = b"".join(x.pending or ())
+        try:
+            for name, label, hook in x.chain.request_body:
+                result = hook(x, body)
+                if isinstance(result, Response):
+                    x.policy = label
+                    self.recorder.refused(name, label)
+                    self.answer(x, result)
+                    return
+                body = result
+        except Exception:
+            self._hook_broke(x)
+            return
+        x.pending = [body] if body else None
+        x.content_length = len(body)
+        assert x.route is not None  # noqa: S101 - as above
+        x.route.upstream.budget.earn()
+        x.route.upstream.send(x)
+
+    def _refuse_late(self, x: Exchange, response: Response) -> None:
+        """A body turned out too large while it was on its way."""
+        if x.answered:
+            self._break_off(x, response.code)
+        else:
+            self.answer(x, response)
+
+    # -- from the upstream
+
+    def upstream_started(self, x: Exchange) -> None:
+        """The head is out: send what of the body is here already, and let the rest come."""
+        call = x.call
+        if call is None:
+            return
+        if x.pending:
+            data = b"".join(x.pending)
+            x.pending = None
+            x.pending_bytes = 0
+            x.body_forwarded = True
+            call.write_body(data)
+        if x.body_done:
+            x.body_ended = True
+            call.end_body()
+        else:
+            x.door.resume_body(x)
+            if x.expect_continue:
+                x.expect_continue = False
+                x.door.continue_body(x)
+
+    def upstream_whole(self, x: Exchange, head: UpstreamHead, body: bytes) -> None:
+        """The whole answer is here: one pass through the response hooks, one write."""
+        x.call = None
+        if x.chain.response_body and body:
+            x.buffer_response = [body]
+            x.response = head
+            self.upstream_end(x)
+            return
+        if self._shape(x, head):
+            self._send_whole(x, head, body)
+
+    def _send_whole(self, x: Exchange, head: UpstreamHead, body: bytes) -> None:
+        status, headers = head.status, with_standard_headers(x, head.headers)
+        if x.method == b"HEAD":
+            if head.length is not None:
+                headers.append((b"content-length", b"%d" % head.length))
+        elif status != 204 and status != 304:
+            headers.append((b"content-length", b"%d" % len(body)))
+        x.answered = True
+        x.status = status
+        x.bytes_out = len(body)
+        self._finish(x)
+        x.door.send_whole(x, status, headers, body)
+
+    def _shape(self, x: Exchange, head: UpstreamHead) -> bool:
+        """Run the response hooks; False if one broke and the client has its answer."""
+        x.response = head
+        try:
+            for needed, hook in x.chain.response:
+                if x.ran >= needed:
+                    hook(x)
+        except Exception:
+            self._hook_broke(x)
+            return False
+        return True
+
+    def upstream_head(self, x: Exchange, head: UpstreamHead) -> None:
+        """The answer begins."""
+        if x.chain.response_body:
+            x.response = head
+            x.buffer_response = []
+            return
+        if not self._shape(x, head):
+            return
+        x.answered = True
+        x.status = head.status
+        x.door.send_head(x, head.status, with_standard_headers(x, head.headers), head.length)
+
+    def upstream_informational(self, x: Exchange, status: int, headers: list[Header]) -> None:
+        """103 goes on to the client; 100 and 102 are for us alone."""
+        if status == 103 and not x.answered:
+            x.door.send_informational(x, status, headers)
+
+    def upstream_switched(self, x: Exchange, headers: list[Header], relay: UpstreamRelay, early: bytes) -> None:
+        """The WebSocket is open; the exchange ends when the relay does."""
+        head = UpstreamHead(101, [pair for pair in headers if pair[0] not in _SWITCH_HEADERS], None)
+        if self._shape(x, head):
+            x.answered = True
+            x.status = 101
+            x.door.switch(x, with_standard_headers(x, head.headers), relay, early)
+        else:
+            relay.cancel()
+
+    def upstream_body(self, x: Exchange, data: bytes) -> None:
+        """A part of the answer's body."""
+        if x.buffer_response is None:
+            x.bytes_out += len(data)
+            x.door.send_body(x, data)
+            return
+        x.bytes_out += len(data)
+        x.buffer_response.append(data)
+        if x.bytes_out > x.runtime.limits.buffer_bytes:
+            self.answer(x, problem(502, "answer-too-large", "The answer is too large for this route's policies."))
+
+    def upstream_end(self, x: Exchange) -> None:
+        """The answer is complete."""
+        x.call = None
+        if x.buffer_response is not None and x.response is not None:
+            body, head = b"".join(x.buffer_response), x.response
+            try:
+                for hook in x.chain.response_body:
+                    body = hook(x, body)
+            except Exception:
+                self._hook_broke(x)
+                return
+            if self._shape(x, head):
+                self._send_whole(x, head, body)
+            return
+        self._finish(x)
+        x.door.send_end(x)
+
+    def upstream_failed(self, x: Exchange, failure: Failure) -> None:
+        """Try again where that is safe and affordable, else say what happened."""
+        x.call = None
+        if x.finished:
+            return
+        if self._repeat(x, failure):
+            return
+        if x.answered:
+            self._break_off(x, failure.cause.value)
+        else:
+            self.answer(x, failure_answer(failure))
+
+    def _repeat(self, x: Exchange, failure: Failure) -> bool:
+        route = x.route
+        if route is None or not may_repeat(x, failure):
+            return False
+        pool = route.upstream
+        if failure.cause is Cause.STALE and not x.stale_retried:
+            x.stale_retried = True
+            x.tries -= 1
+        elif x.tries > pool.config.retries:
+            return False
+        elif not pool.budget.spend():
+            self.recorder.bump("retry_budget_exhausted")
+            return False
+        self.recorder.bump("retries")
+        pool.send(x)
+        return True
+
+    def _break_off(self, x: Exchange, code: str) -> None:
+        """The answer has begun and cannot be completed: the client must not take it for whole."""
+        call, x.call = x.call, None
+        x.state = UPSTREAM_ERROR
+        x.code = code
+        self._finish(x)
+        if call is not None:
+            call.cancel()
+        x.door.abort(x)
+
+    # -- answers and the end
+
+    def answer(self, x: Exchange, response: Response) -> None:
+        """Answer with a response of the gateway's own; the exchange is over."""
+        call, x.call = x.call, None
+        if call is not None:
+            call.cancel()
+        x.buffer_response = None
+        x.code = response.code
+        x.rule = response.rule
+        if response.status >= 400 or response.code:
+            x.state = REJECTED if response.state is None else response.state
+        body, headers = error_body(x, response) if response.code else (response.body, list(response.headers))
+        head = UpstreamHead(response.status, headers, len(body))
+        x.response = head
+        try:
+            for needed, hook in x.chain.response:
+                if x.ran >= needed:
+                    hook(x)
+        except Exception:
+            log.exception("a response hook failed on an answer of the gateway, request %s", x.request_id.decode())
+        headers = with_standard_headers(x, head.headers)
+        if response.status != 204 and response.status != 304:
+            headers.append((b"content-length", b"%d" % len(body)))
+        x.answered = True
+        x.status = response.status
+        x.bytes_out = 0 if x.method == b"HEAD" else len(body)
+        self._finish(x)
+        x.door.send_response(x, response.status, headers, b"" if x.method == b"HEAD" else body, response.close)
+
+    def relay_ended(self, x: Exchange, bytes_in: int, bytes_out: int, state: int = OK, code: str = "") -> None:
+        """A WebSocket is over."""
+        if not x.finished:
+            x.bytes_in, x.bytes_out, x.state, x.code = bytes_in, bytes_out, state, code
+            self._finish(x)
+
+    def _finish(self, x: Exchange) -> None:
+        """One record, whatever the end was; written before the last bytes of the answer go out."""
+        x.finished = True
+        self.in_flight -= 1
+        self.recorder.record(x, monotonic() - x.started)
+        for hook in x.chain.finish:
+            try:
+                hook(x)
+            except Exception:
+                log.exception("a finish hook failed, request %s", x.request_id.decode())
+
+
+_SWITCH_HEADERS = frozenset((b"connection", b"upgrade", b"content-length", b"transfer-encoding", b"keep-alive"))
+
+
+def too_large(limit: int) -> Response:
+    """413 for a body over the route's limit; the connection is closed, the rest is not read."""
+    return problem(413, "body-too-large", f"The request body is larger than {limit} bytes.", close=True)

@@ -1,0 +1,79 @@
+"""What trusted proxies say of the client: X-Forwarded-* or Forwarded, one family, as configured."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from proxy.exchange import Exchange, Header
+from proxy.http.addresses import forwarded_ip
+from proxy.http.edge import canonical_host
+from proxy.telemetry.trace import accept_request_id
+
+if TYPE_CHECKING:
+    from proxy.runtime import Runtime
+
+_FORWARDED_PAIR = re.compile(r'\s*([a-z]+)="?([^",;]*)"?\s*', re.IGNORECASE)
+MAX_HOPS = 32
+
+
+def believe(x: Exchange, lines: list[Header], runtime: Runtime, client_id: bytes) -> None:
+    """Take over client address, scheme, host and request id from the trusted proxy that sent `x`."""
+    accepted = accept_request_id(client_id) if client_id else None
+    if accepted is not None:
+        x.request_id = accepted
+    if not x.was_forwarded:
+        return
+    if runtime.use_forwarded:
+        hops, proto, host = _forwarded(lines)
+    else:
+        hops = _values(lines, b"x-forwarded-for")
+        proto = _last(lines, b"x-forwarded-proto")
+        host = _last(lines, b"x-forwarded-host")
+    _client(x, hops[-MAX_HOPS:], runtime)
+    if proto in ("http", "https"):
+        x.forwarded_proto = proto.encode()
+    if host and canonical_host(host.encode("latin-1")) is not None:
+        x.forwarded_host = host.encode("latin-1")
+
+
+def _client(x: Exchange, hops: list[str], runtime: Runtime) -> None:
+    """The last address that no trusted proxy vouches for; what stands before it is hearsay (threats T-B04)."""
+    believed: list[str] = []
+    for hop in reversed(hops):
+        ip = forwarded_ip(hop)
+        if ip is None:
+            break
+        believed.append(ip)
+        if runtime.trusted is None or ip not in runtime.trusted:
+            break
+    if believed:
+        x.client_ip = believed[-1]
+        x.forwarded_for = ", ".join([*reversed(believed), x.peer]).encode()
+
+
+def _values(lines: list[Header], name: bytes) -> list[str]:
+    joined = ",".join(value.decode("latin-1") for key, value in lines if key == name)
+    return [part.strip(" \t") for part in joined.split(",") if part.strip(" \t")]
+
+
+def _last(lines: list[Header], name: bytes) -> str:
+    values = _values(lines, name)
+    return values[-1].lower() if values else ""
+
+
+def _forwarded(lines: list[Header]) -> tuple[list[str], str, str]:
+    """Addresses, and the nearest proxy's proto and host, of the Forwarded header (RFC 7239)."""
+    hops, proto, host = [], "", ""
+    for element in _values(lines, b"forwarded"):
+        pairs = dict(
+            (name.lower(), value) for name, value in (_pair(part) for part in element.split(";")) if name
+        )
+        hops.append(pairs.get("for", "unknown"))
+        proto, host = pairs.get("proto", "").lower(), pairs.get("host", "").lower()
+    return hops, proto, host
+
+
+def _pair(text: str) -> tuple[str, str]:
+    match = _FORWARDED_PAIR.fullmatch(text)
+    return (match[1], match[2]) if match else ("", "")

@@ -1,0 +1,96 @@
+"""A Snapshot made ready to run in this worker: table, chains, upstream pools.
+
+Built aside in small steps so that the worker's loop is never held for long, then swapped in by one
+assignment. Requests under way keep the Runtime that they began with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from proxy.config.snapshot import Route, Snapshot
+from proxy.http.addresses import Networks
+from proxy.pipeline.chain import Attached, ChainBuilder
+from proxy.pipeline.registry import build
+from proxy.pipeline.services import Services
+from proxy.routing.table import CompiledRoute, RouteTable, RouteTableBuilder
+
+if TYPE_CHECKING:
+    from proxy.telemetry.metrics import Metrics
+    from proxy.upstream.pool import UpstreamPool, UpstreamPools
+
+STEPS_PER_TURN = 50
+
+
+class Runtime:
+    """What the core needs of one Snapshot. Never changed once built."""
+
+    __slots__ = ("attached", "limits", "pools", "snapshot", "table", "trusted", "use_forwarded")
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        table: RouteTable,
+        pools: dict[str, UpstreamPool],
+        attached: list[Attached],
+    ) -> None:
+        self.snapshot = snapshot
+        self.limits = snapshot.limits
+        self.table = table
+        self.pools = pools
+        self.attached = attached
+        self.trusted = Networks(snapshot.trusted_proxies) if snapshot.trusted_proxies else None
+        self.use_forwarded = snapshot.forwarded_header == "forwarded"
+
+    def close(self) -> None:
+        """Give back what the policies hold."""
+        for item in self.attached:
+            item.policy.close()
+
+
+class RuntimeBuilder:
+    """Builds the Runtime of a Snapshot for one worker."""
+
+    def __init__(self, snapshot: Snapshot, services: Services, metrics: Metrics, pools: UpstreamPools) -> None:
+        self._snapshot = snapshot
+        self._services = services
+        self._metrics = metrics
+        self._pools = pools
+
+    async def build(self) -> Runtime:
+        """In small steps, giving way to the loop between them. Raises `Invalid` if a policy cannot be."""
+        builder, attached, pools = RouteTableBuilder(), self._attached(), self._open_pools()
+        chains = ChainBuilder(attached, self._observe)
+        for count, _ in enumerate(self._compile(builder, chains, pools)):
+            if count % STEPS_PER_TURN == 0:
+                await asyncio.sleep(0)
+        return Runtime(self._snapshot, builder.finish(), pools, attached)
+
+    def _attached(self) -> list[Attached]:
+        rows = (row for row in self._snapshot.policies if row.mode != "off")
+        return [Attached(row, build(row, self._services)) for row in rows]
+
+    def _open_pools(self) -> dict[str, UpstreamPool]:
+        return {upstream.name: self._pools.get(upstream) for upstream in self._snapshot.upstreams}
+
+    def _compile(
+        self, builder: RouteTableBuilder, chains: ChainBuilder, pools: dict[str, UpstreamPool]
+    ) -> Iterator[None]:
+        for route in self._snapshot.routes:
+            compiled = builder.add(route)
+            self._equip(compiled, route, chains, pools)
+            yield
+
+    def _equip(
+        self, compiled: CompiledRoute, route: Route, chains: ChainBuilder, pools: dict[str, UpstreamPool]
+    ) -> None:
+        limit = route.body_bytes
+        compiled.chain = chains.for_route(route.name, route.api)
+        compiled.upstream = pools.get(route.upstream)
+        compiled.meter = self._metrics.route(route.api, route.name)
+        compiled.body_bytes = self._snapshot.limits.body_bytes if limit is None else limit
+
+    def _observe(self, policy: str, label: str) -> None:
+        self._metrics.policy(policy, label, "observed")

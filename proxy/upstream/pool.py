@@ -1,0 +1,189 @@
+"""An Upstream in this worker: its Instances, who is usable, how many calls are open."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from proxy.config.snapshot import Target, Upstream
+from proxy.exchange import Exchange
+from proxy.upstream.balancers import BALANCERS, Balancer
+from proxy.upstream.http1 import Http1Transport
+from proxy.upstream.retry import RetryBudget
+from proxy.upstream.tls import client_context
+from proxy.upstream.transport import Cause, Failure, Listener, Transport
+
+if TYPE_CHECKING:
+    from proxy.telemetry.metrics import Metrics
+
+monotonic = time.monotonic
+
+
+class Instance:
+    """One Target as this worker sees it: its connections and whether it may be used."""
+
+    __slots__ = ("connections", "healthy", "host_header", "idle", "in_flight", "label", "target", "weight")
+
+    def __init__(self, target: Target, upstream: Upstream) -> None:
+        self.target = target
+        self.label = target.label
+        self.weight = target.weight
+        secure = upstream.protocol in ("https", "h2")
+        default_port = 443 if secure else 80
+        authority = target.label if target.port != default_port else target.label.rpartition(":")[0]
+        self.host_header = (upstream.host_header or authority).encode()
+        self.idle: deque[Any] = deque()
+        self.connections: set[Any] = set()
+        self.in_flight = 0
+        self.healthy = True
+
+
+class UpstreamPool:
+    """Chooses an Instance for a request and hands it to the transport.
+
+    `open` counts connections, also those being made. When `max_connections` are open, up to
+    `max_pending` requests wait for one; more are refused as `Cause.FULL`.
+    """
+
+    def __init__(self, config: Upstream, listener: Listener, metrics: Metrics) -> None:
+        self.config = config
+        self.listener = listener
+        self.metrics = metrics
+        self.first_byte_timeout = config.first_byte_timeout
+        self.instances = [Instance(target, config) for target in config.targets]
+        self.open = 0
+        self.waiting: deque[Exchange] = deque()
+        self.budget = RetryBudget(config.retry_budget)
+        self.transport: Transport = self._open_transport()
+        self._balancer: Balancer | None = None
+        self.rebalance()
+
+    def _open_transport(self) -> Transport:
+        if self.config.protocol in ("h2", "h2c"):
+            from proxy.upstream.http2 import Http2Transport
+
+            return Http2Transport(self, self.listener)
+        context = client_context(self.config) if self.config.protocol == "https" else None
+        return Http1Transport(self, self.listener, context)
+
+    def rebalance(self) -> None:
+        """Work out who takes part: the healthy Instances of the lowest priority number that has any.
+
+        With none healthy all of them are tried: a wrong health check must not take a service down.
+        """
+        able = [instance for instance in self.instances if instance.weight > 0]
+        usable = [instance for instance in able if instance.healthy] or able
+        first = min((instance.target.priority for instance in usable), default=0)
+        usable = [instance for instance in usable if instance.target.priority == first]
+        self._balancer = BALANCERS[self.config.algorithm](usable) if usable else None
+
+    def set_health(self, health: dict[str, bool]) -> None:
+        """Take over what the node agent found: Target label to healthy; unknown ones count as healthy."""
+        changed = False
+        for instance in self.instances:
+            healthy = health.get(instance.label, True)
+            changed |= healthy is not instance.healthy
+            instance.healthy = healthy
+        if changed:
+            self.rebalance()
+
+    def send(self, x: Exchange) -> None:
+        """Start a call for `x`; what comes of it is told to the listener."""
+        x.tries += 1
+        if self._balancer is None:
+            self.listener.upstream_failed(x, Failure(Cause.NO_INSTANCE, sent=False))
+            return
+        instance = self._balancer.pick(x)
+        if x.tries > 1 and instance.label == x.target_label:
+            instance = self._balancer.pick(x)
+        if not instance.idle and self.open >= self.config.max_connections:
+            if len(self.waiting) >= self.config.max_pending:
+                self.listener.upstream_failed(x, Failure(Cause.FULL, sent=False))
+            else:
+                self.waiting.append(x)
+            return
+        x.target_label = instance.label
+        self.transport.start(x, instance)
+
+    def release(self, connection: Any) -> None:
+        """A connection is free again: the next waiting request takes it, else it is kept."""
+        while self.waiting:
+            x = self.waiting.popleft()
+            if not x.finished:
+                connection.start(x)
+                if x.call is connection and x.content_length != 0:
+                    self.listener.upstream_started(x)
+                return
+        connection.idle_since = monotonic()
+        connection.instance.idle.append(connection)
+
+    def connection_gone(self, connection: Any) -> None:
+        """A connection closed; a waiting request may open another."""
+        self.open -= 1
+        idle = connection.instance.idle
+        if connection in idle:
+            idle.remove(connection)
+        while self.waiting and self._balancer is not None:
+            x = self.waiting.popleft()
+            if not x.finished:
+                self.transport.start(x, self._balancer.pick(x))
+                return
+
+    def sweep(self, now: float) -> None:
+        """Called a few times a second."""
+        self.transport.sweep(now)
+        while self.waiting and (
+            self.waiting[0].finished or now - self.waiting[0].started > self.config.first_byte_timeout
+        ):
+            x = self.waiting.popleft()
+            if not x.finished:
+                self.listener.upstream_failed(x, Failure(Cause.FULL, sent=False))
+
+    @property
+    def busy(self) -> bool:
+        """A call is under way."""
+        return bool(self.waiting) or any(instance.in_flight for instance in self.instances)
+
+
+class UpstreamPools:
+    """All pools of the worker. An Upstream that a publish left as it was keeps its pool and connections."""
+
+    def __init__(self, listener: Listener, metrics: Metrics) -> None:
+        self._listener = listener
+        self._metrics = metrics
+        self._pools: dict[Upstream, UpstreamPool] = {}
+        self._retiring: list[UpstreamPool] = []
+
+    def get(self, upstream: Upstream) -> UpstreamPool:
+        """The pool of this Upstream as configured."""
+        pool = self._pools.get(upstream)
+        if pool is None:
+            pool = self._pools[upstream] = UpstreamPool(upstream, self._listener, self._metrics)
+        return pool
+
+    def keep_only(self, upstreams: set[Upstream]) -> None:
+        """Retire the pools that the current Snapshot does not use; their calls end by themselves."""
+        for upstream in [upstream for upstream in self._pools if upstream not in upstreams]:
+            pool = self._pools.pop(upstream)
+            pool.transport.close()
+            self._retiring.append(pool)
+
+    def set_health(self, health: dict[str, dict[str, bool]]) -> None:
+        """What the node agent found, by Upstream name."""
+        for upstream, pool in self._pools.items():
+            pool.set_health(health.get(upstream.name, {}))
+
+    def sweep(self, now: float) -> None:
+        """Called a few times a second."""
+        for pool in self._pools.values():
+            pool.sweep(now)
+        for pool in self._retiring:
+            pool.sweep(now)
+            pool.transport.close()
+        self._retiring = [pool for pool in self._retiring if pool.busy]
+
+    def close(self) -> None:
+        """Give up all idle connections."""
+        for pool in (*self._pools.values(), *self._retiring):
+            pool.transport.close()
