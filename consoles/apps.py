@@ -1,0 +1,9 @@
+"""The consoles: admin console, developer portal, admin API."""
+
+from django.apps import AppConfig
+
+
+class ConsolesConfig(AppConfig):
+    """The people plane."""
+
+    name = "consoles"

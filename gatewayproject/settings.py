@@ -1,0 +1,148 @@
+"""Settings of all processes, from environment variables; `docs/configuration.md` lists them."""
+
+import os
+from pathlib import Path
+
+from gatewayproject import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- Data ---------------------------------------------------------------------------------------------
+
+TIDEGATE_DATA = env.folder("TIDEGATE_DATA", BASE_DIR / "data")
+DATABASES = {"default": env.database(env.secret("DATABASE_URL"), TIDEGATE_DATA / "tidegate.sqlite3")}
+REDIS_URL = env.secret("REDIS_URL")
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- The node -----------------------------------------------------------------------------------------
+
+NODE_NAME = env.text("NODE_NAME") or os.uname().nodename
+TIDEGATE_HOST = env.text("TIDEGATE_HOST", "127.0.0.1")
+TIDEGATE_GATEWAY_PORT = env.port("TIDEGATE_GATEWAY_PORT", 8000)
+TIDEGATE_CONSOLE_PORT = env.port("TIDEGATE_CONSOLE_PORT", 8001)
+TIDEGATE_STATUS_PORT = env.port("TIDEGATE_STATUS_PORT", 8002)
+TIDEGATE_TLS_PORT = env.port("TIDEGATE_TLS_PORT", 0)
+TIDEGATE_H2_PORT = env.port("TIDEGATE_H2_PORT", 0)
+TIDEGATE_WORKERS = env.integer("TIDEGATE_WORKERS", os.cpu_count() or 1, minimum=1, maximum=1024)
+
+# --- Secrets and hosts --------------------------------------------------------------------------------
+
+SECRET_KEY = env.secret("SECRET_KEY") or env.generated_secret(TIDEGATE_DATA / "secret_key")
+DEBUG = env.boolean("TIDEGATE_DEBUG")
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [])
+
+# --- Application --------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "rest_framework",
+    "proxy",
+    "consoles",
+    "analytics",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "gatewayproject.urls"
+ASGI_APPLICATION = "gatewayproject.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    if REDIS_URL
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+}
+
+# --- Console security ---------------------------------------------------------------------------------
+
+CONSOLE_HTTPS = env.boolean("TIDEGATE_CONSOLE_HTTPS")
+"""People reach the console over TLS only: cookies are marked secure and browsers told to stay on TLS."""
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = CONSOLE_HTTPS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_HSTS_SECONDS = 31_536_000 if CONSOLE_HTTPS else 0
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+# --- Static files -------------------------------------------------------------------------------------
+
+STATIC_URL = "static/"
+STATIC_ROOT = env.text("TIDEGATE_STATIC_ROOT") or None
+WHITENOISE_USE_FINDERS = STATIC_ROOT is None
+
+# --- Language and time --------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# --- Celery -------------------------------------------------------------------------------------------
+
+CELERY_QUEUE = TIDEGATE_DATA / "celery"
+CELERY_BROKER_URL = REDIS_URL or "filesystem://"
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    {}
+    if REDIS_URL
+    else {
+        "data_folder_in": str(CELERY_QUEUE / "queue"),
+        "data_folder_out": str(CELERY_QUEUE / "queue"),
+        "control_folder": str(CELERY_QUEUE / "control"),
+    }
+)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {}
+CELERY_BEAT_SCHEDULE_FILENAME = str(TIDEGATE_DATA / "celery" / "beat")
+
+# --- Logging ------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.text("TIDEGATE_LOG_LEVEL", "INFO").upper()},
+}

@@ -1,0 +1,19 @@
+#!/usr/bin/env python
+"""Tidegate's command line; `manage.py help` lists the commands."""
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run one management command."""
+    if sys.version_info < (3, 11):
+        sys.exit("Tidegate needs Python 3.11 or newer; this is " + sys.version.split()[0])
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gatewayproject.settings")
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

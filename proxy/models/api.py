@@ -1,0 +1,62 @@
+"""Api: a product surface."""
+
+from __future__ import annotations
+
+import msgspec
+from django.db import models
+
+from proxy.config import document
+from proxy.config.validate import check_api
+from proxy.models.base import Editable
+
+
+class Api(Editable):
+    """Slug, hosts and base path of a product, its OpenAPI document and its place in the portal.
+
+    `position` is the order among Apis: of rules that match equally well, those of the first Api win.
+    """
+
+    slug = models.CharField(max_length=100, unique=True)
+    version = models.CharField(max_length=50, default="v1")
+    title = models.CharField(max_length=200, blank=True)
+    description = models.TextField(blank=True)
+    hosts = models.JSONField(default=list, blank=True)
+    base_path = models.CharField(max_length=500, default="/")
+    lifecycle = models.CharField(
+        max_length=20,
+        default="published",
+        choices=[(name, name) for name in ("draft", "published", "deprecated", "retired")],
+    )
+    visibility = models.CharField(
+        max_length=20, default="private", choices=[("public", "public"), ("private", "private")]
+    )
+    tags = models.JSONField(default=list, blank=True)
+    openapi = models.TextField(blank=True)
+    position = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["position", "id"]
+
+    def __str__(self) -> str:
+        return self.slug
+
+    shared = (
+        "slug",
+        "version",
+        "title",
+        "description",
+        "hosts",
+        "base_path",
+        "lifecycle",
+        "visibility",
+        "tags",
+        "openapi",
+    )
+
+    def clean(self) -> None:
+        """Check the fields as a document would be checked."""
+        self.check_as(document.Api, check_api)
+
+    def as_document(self) -> document.Api:
+        """The Api by name, without its Routes and policies."""
+        return msgspec.convert(self.plain(), document.Api)

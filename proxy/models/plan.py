@@ -1,0 +1,37 @@
+"""Plan: limits and quota sold as one name."""
+
+from __future__ import annotations
+
+import msgspec
+from django.db import models
+
+from proxy.config import document
+from proxy.config.validate import check_plan
+from proxy.models.base import Editable
+
+
+class Plan(Editable):
+    """What a Subscription is to; its limits are the policies attached to it."""
+
+    name = models.CharField(max_length=100, unique=True)
+    title = models.CharField(max_length=200, blank=True)
+    description = models.TextField(blank=True)
+    approval = models.CharField(
+        max_length=10, default="auto", choices=[("auto", "automatic"), ("manual", "by an admin")]
+    )
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    shared = ("name", "title", "description", "approval")
+
+    def clean(self) -> None:
+        """Check the fields as a document would be checked."""
+        self.check_as(document.Plan, check_plan)
+
+    def as_document(self) -> document.Plan:
+        """The Plan by name, without its policies."""
+        return msgspec.convert(self.plain(), document.Plan)
