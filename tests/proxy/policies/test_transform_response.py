@@ -1,0 +1,83 @@
+"""transform-response: headers on their way to the client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from proxy.pipeline.policy import Invalid
+from proxy.policies.transform_response import TransformResponse
+from proxy.telemetry.record import REJECTED, UPSTREAM_ERROR
+from tests.builders import make_exchange, make_identity, make_policy, respond
+
+
+@pytest.mark.parametrize(
+    ("config", "headers", "seen"),
+    [
+        ({"remove_headers": ["Server"]}, {"server": "x", "a": "1"}, {"a": ["1"]}),
+        ({"rename_headers": {"h1": "h2"}}, {"h1": ["a", "b"]}, {"h2": ["a", "b"]}),
+        ({"replace_headers": {"h1": "v"}}, {"h1": ["a", "b"]}, {"h1": ["v"]}),
+        ({"replace_headers": {"h1": "v"}}, {}, {}),
+        ({"add_headers": {"h1": "v"}}, {"h1": "a"}, {"h1": ["a"]}),
+        ({"add_headers": {"h1": "{request_id}"}}, {}, {"h1": ["0123456789abcdef"]}),
+        (
+            {"append_headers": {"set-cookie": ["a=1", "b=2"]}},
+            {"set-cookie": "c=3"},
+            {"set-cookie": ["c=3", "a=1", "b=2"]},
+        ),
+    ],
+)
+def test_headers(config: dict[str, Any], headers: dict[str, Any], seen: dict[str, list[str]]) -> None:
+    assert respond(make_exchange(), make_policy(TransformResponse, config), 200, headers) == seen
+
+
+@pytest.mark.parametrize("state", [REJECTED, UPSTREAM_ERROR])
+@pytest.mark.parametrize(("only_upstream", "changed"), [(False, True), (True, False)])
+def test_own_answers(state: int, only_upstream: bool, changed: bool) -> None:
+    """A refusal goes through like any other answer, unless that is switched off."""
+    config = {"add_headers": {"h1": "v"}, "only_upstream": only_upstream}
+    headers = respond(make_exchange(state=state), make_policy(TransformResponse, config), 401)
+    assert ("h1" in headers) is changed
+
+
+def test_answers_of_the_upstream_are_always_changed() -> None:
+    config = {"add_headers": {"h1": "v"}, "only_upstream": True}
+    assert respond(make_exchange(), make_policy(TransformResponse, config), 500) == {"h1": ["v"]}
+
+
+def test_unsafe_values_are_cleaned() -> None:
+    """It is too late to refuse; the header must not split the answer, nor the other changes be lost."""
+    config = {"remove_headers": ["server"], "add_headers": {"x-user": "{consumer}"}}
+    x = make_exchange(identity=make_identity("bob\r\nset-cookie: a=1\x00"))
+    headers = respond(x, make_policy(TransformResponse, config), 200, {"server": "x"})
+    assert headers == {"x-user": ["bobset-cookie: a=1"]}
+
+
+def test_no_head_no_change() -> None:
+    make_policy(TransformResponse, {"add_headers": {"h1": "v"}}).on_response(make_exchange())
+
+
+def test_observing_only_notes() -> None:
+    x = make_exchange()
+    subject = make_policy(TransformResponse, {"add_headers": {"h1": "v"}}, enforce=False)
+    assert respond(x, subject) == {}
+    assert x.observed == "transform-response"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"only_upstream": True},
+        {"add_headers": {"content-length": "1"}},
+        {"remove_headers": ["transfer-encoding"]},
+        {"rename_headers": {"a": "connection"}},
+        {"add_headers": {"x": "a\r\nb"}},
+        {"add_headers": {"x": "{unknown}"}},
+        {"add_headers": {"x y": "1"}},
+    ],
+)
+def test_bad_configuration(config: dict[str, Any]) -> None:
+    with pytest.raises(Invalid):
+        make_policy(TransformResponse, config)
