@@ -83,7 +83,7 @@ class TransformResponse(Policy):
     def on_response(self, x: Exchange) -> None:
         """Make the changes."""
         head = x.response
-        if head is None or (self.config.only_upstream and x.state != OK):
+        if head is None or (self.config.only_upstream and (x.state != OK or not x.tries)):
             return
         if self.enforce:
             head.headers = self._edits.apply(x, head.headers)

@@ -8,7 +8,7 @@ import pytest
 
 from proxy.pipeline.policy import Invalid
 from proxy.policies.transform_response import TransformResponse
-from proxy.telemetry.record import REJECTED, UPSTREAM_ERROR
+from proxy.telemetry.record import OK, REJECTED, UPSTREAM_ERROR
 from tests.builders import make_exchange, make_identity, make_policy, respond
 
 
@@ -32,18 +32,18 @@ def test_headers(config: dict[str, Any], headers: dict[str, Any], seen: dict[str
     assert respond(make_exchange(), make_policy(TransformResponse, config), 200, headers) == seen
 
 
-@pytest.mark.parametrize("state", [REJECTED, UPSTREAM_ERROR])
+@pytest.mark.parametrize(("state", "tries"), [(REJECTED, 0), (UPSTREAM_ERROR, 2), (OK, 0)])
 @pytest.mark.parametrize(("only_upstream", "changed"), [(False, True), (True, False)])
-def test_own_answers(state: int, only_upstream: bool, changed: bool) -> None:
+def test_own_answers(state: int, tries: int, only_upstream: bool, changed: bool) -> None:
     """A refusal goes through like any other answer, unless that is switched off."""
     config = {"add_headers": {"h1": "v"}, "only_upstream": only_upstream}
-    headers = respond(make_exchange(state=state), make_policy(TransformResponse, config), 401)
+    headers = respond(make_exchange(state=state, tries=tries), make_policy(TransformResponse, config), 401)
     assert ("h1" in headers) is changed
 
 
 def test_answers_of_the_upstream_are_always_changed() -> None:
     config = {"add_headers": {"h1": "v"}, "only_upstream": True}
-    assert respond(make_exchange(), make_policy(TransformResponse, config), 500) == {"h1": ["v"]}
+    assert respond(make_exchange(tries=1), make_policy(TransformResponse, config), 500) == {"h1": ["v"]}
 
 
 def test_unsafe_values_are_cleaned() -> None:
