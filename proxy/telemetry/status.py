@@ -13,6 +13,7 @@ import fcntl
 import mmap
 import os
 import re
+import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -60,23 +61,13 @@ class WorkerStatus:
     """
 
     def __init__(self, path: Path, writer: bool = True) -> None:
-        self.path = path
-        self._descriptor = -1
-        if writer:
-            self._descriptor, self.path = _lock(path)
-        descriptor = self._descriptor if writer else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._descriptor, self.path = _lock(path) if writer else (-1, path)
         try:
+            self._map = _map_for_writing(self._descriptor) if writer else _map_for_reading(path)
+        except OSError:
             if writer:
-                os.posix_fallocate(descriptor, 0, FILE_BYTES)
-            access = mmap.ACCESS_WRITE if writer else mmap.ACCESS_READ
-            self._map = mmap.mmap(descriptor, FILE_BYTES, access=access)
-        except (OSError, ValueError):
-            if writer:
-                os.close(descriptor)
+                os.close(self._descriptor)
             raise
-        finally:
-            if not writer:
-                os.close(descriptor)
         self._view = memoryview(self._map)
         self.numbers = self._view[: CELLS * 8].cast("Q")
         self.labels = self._view[CELLS * 8 :]
@@ -84,9 +75,6 @@ class WorkerStatus:
             self._begin()
 
     def _begin(self) -> None:
-        if self.numbers[_MAGIC] != MAGIC:
-            self._map[:] = bytes(FILE_BYTES)
-            self.numbers[_MAGIC] = MAGIC
         for cell in range(PID, COUNTERS):
             self.numbers[cell] = 0
         self.numbers[PID] = os.getpid()
@@ -117,6 +105,24 @@ def _lock(path: Path) -> tuple[int, Path]:
         except BlockingIOError:
             os.close(descriptor)
     raise SlotBusy(f"Two workers already run in the slot of {path.name}.")
+
+
+def _map_for_writing(descriptor: int) -> mmap.mmap:
+    empty = os.fstat(descriptor).st_size == 0
+    os.posix_fallocate(descriptor, 0, FILE_BYTES)
+    mapped = mmap.mmap(descriptor, FILE_BYTES)
+    magic = MAGIC.to_bytes(8, sys.byteorder)
+    if mapped[:8] != magic:
+        if not empty:  # of another version; zeroed and not cut, since the agent may have it mapped
+            mapped[:] = bytes(FILE_BYTES)
+        mapped[:8] = magic
+    return mapped
+
+
+def _map_for_reading(path: Path) -> mmap.mmap:
+    """Raises ValueError if the file is only half made."""
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), FILE_BYTES, access=mmap.ACCESS_READ)
 
 
 class SlotStatus(NamedTuple):

@@ -7,6 +7,7 @@ Python seeds from the system (and again after a fork), without a system call per
 from __future__ import annotations
 
 import re
+from binascii import hexlify
 from random import getrandbits
 
 SAMPLED, RANDOM = 0x01, 0x02
@@ -44,13 +45,18 @@ def child(value: bytes | None) -> bytes:
     """
     parsed = parse(value) if value else None
     if parsed is None:
-        return b"00-%032x-%016x-01" % (getrandbits(128) or 1, getrandbits(64) or 1)
-    return b"00-%b-%016x-%02x" % (parsed[0], getrandbits(64) or 1, parsed[2] & (SAMPLED | RANDOM))
+        return b"00-%b-%b-01" % (_random_id(16), _random_id(8))
+    return b"00-%b-%b-0%d" % (parsed[0], _random_id(8), parsed[2] & (SAMPLED | RANDOM))
+
+
+def _random_id(size: int) -> bytes:
+    """That many random bytes in hexadecimal, not all of them zero."""
+    return hexlify((getrandbits(size * 8) or 1).to_bytes(size, "big"))
 
 
 def request_id() -> bytes:
     """A new request id: 24 hex digits, 96 random bits, so unique over processes, nodes and restarts."""
-    return b"%024x" % getrandbits(96)
+    return hexlify(getrandbits(96).to_bytes(12, "big"))
 
 
 def accept_request_id(value: bytes) -> bytes | None:
