@@ -12,8 +12,8 @@ import re
 import msgspec
 
 _SEGMENT_START = rb"A-Za-z0-9\-_~!$&'()*+,;=:@"
-_PLAIN_PATH = re.compile(rb"(?:/[" + _SEGMENT_START + rb"][." + _SEGMENT_START + rb"]*+)*+/?").fullmatch
-"""An already canonical path without escapes and without a segment that starts with a dot."""
+plain_path = re.compile(rb"(?:/[" + _SEGMENT_START + rb"][." + _SEGMENT_START + rb"]*+)++/?|/").fullmatch
+"""An already canonical path without query, escapes, and segments that start with a dot; never empty."""
 _PATH = re.compile(rb"/[!$-\[\]-~]*").fullmatch
 """Printable ASCII without space, `"`, `#`, backslash (RFC 3986 3.3; `#` never is a part of a path)."""
 _QUERY = re.compile(rb"[!\"$-~]*").fullmatch
@@ -24,6 +24,8 @@ _AMBIGUOUS = re.compile(rb"%(?:2F|5C|3B|25|3F|23)").search
 _MANY_SLASHES = re.compile(rb"//+")
 _ANY_SEPARATOR = re.compile(rb"/|%2F|%5C")
 _PARAMETERS = re.compile(rb";|%3B")
+_QUESTION_MARK = 0x3F
+"""As a number: looking for a byte in bytes is eight times faster than looking for bytes in bytes."""
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _ABSOLUTE = re.compile(rb"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?#]+)([/?].*)?", re.DOTALL).fullmatch
 
@@ -55,12 +57,12 @@ def canonical(target: bytes, *, allow_encoded: bool = False) -> Canonical | Path
     (RFC 3986 6.2.2); the query stays as it is. With `allow_encoded` ambiguous escapes are kept and reported
     in `encoded` for the caller to decide once it knows the Route.
     """
-    if b"?" not in target:
-        if target and _PLAIN_PATH(target):
+    if _QUESTION_MARK not in target:
+        if plain_path(target):
             return Canonical(target, target, b"", False)
         return _resolve(target, b"", allow_encoded)
     path, _, query = target.partition(b"?")
-    if not path or not _PLAIN_PATH(path):
+    if not plain_path(path):
         return _resolve(path, target[len(path) :], allow_encoded)
     if not _QUERY(query):
         return PathError(_BAD_QUERY)
@@ -138,6 +140,4 @@ def _without_dots(path: bytes) -> bytes | PathError:
 
 def _hides_dots(segment: bytes) -> bool:
     """`..;x` and `..%2Fadmin`: some upstreams cut the parameters or decode the separator, then resolve."""
-    if b"." not in segment:
-        return False
     return any(_PARAMETERS.split(part, 1)[0] in (b".", b"..") for part in _ANY_SEPARATOR.split(segment))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.http.path import Canonical, PathError, canonical, split_absolute
+from proxy.http.path import Canonical, PathError, canonical, plain_path, split_absolute
 
 KEPT = [
     b"/",
@@ -179,6 +179,13 @@ def test_what_comes_out_has_no_second_reading(target: bytes) -> None:
         assert all(0x20 < byte < 0x7F for byte in result.target)
         assert result.target in (result.path, result.path + b"?" + result.query)
         assert (canonical(target) == result) != result.encoded
+
+
+@given(TEXT | st.binary(max_size=40))
+def test_a_plain_path_is_canonical(target: bytes) -> None:
+    assert not plain_path(b"")
+    if plain_path(target):
+        assert canonical(target) == Canonical(target, target, b"", False)
 
 
 def test_the_usual_path_is_cheap() -> None:
