@@ -9,7 +9,10 @@ Algorithm = Literal["fixed-window", "sliding-window", "gcra"]
 
 
 class Limit(NamedTuple):
-    """`amount` hits per `period` seconds; `burst` (GCRA only) is how many may come at once, 0 means `amount`."""
+    """`amount` hits per `period` seconds.
+
+    `burst` (GCRA only) is how many may come at once; 0 means `amount`.
+    """
 
     algorithm: Algorithm
     amount: int
@@ -34,6 +37,8 @@ class CounterStore(Protocol):
     """
 
     evictions: int
+    immediate: bool
+    """Answers at once; if not, `hit` and `hit_all` return awaitables."""
 
     def hit(self, key: bytes, limit: Limit, cost: int = 1) -> Verdict | Awaitable[Verdict]:
         """Count `cost` hits for `key` if they fit, atomically over all workers that share the store."""
@@ -41,10 +46,27 @@ class CounterStore(Protocol):
     def hit_all(
         self, hits: list[tuple[bytes, Limit]], cost: int = 1
     ) -> list[Verdict] | Awaitable[list[Verdict]]:
-        """Several limits at once, all or nothing: if one refuses, none is charged."""
+        """Several limits at once, all or nothing: if one refuses, none is charged. The keys must differ."""
 
     async def close(self) -> None:
         """Give back files and connections."""
+
+
+class ImmediateCounters(Protocol):
+    """What a store with `immediate` is: the same, without awaiting."""
+
+    def hit(self, key: bytes, limit: Limit, cost: int = 1) -> Verdict:
+        """As `CounterStore.hit`."""
+
+    def hit_all(self, hits: list[tuple[bytes, Limit]], cost: int = 1) -> list[Verdict]:
+        """As `CounterStore.hit_all`."""
+
+
+class AwaitedCounters(Protocol):
+    """What a store without `immediate` is."""
+
+    def hit_all(self, hits: list[tuple[bytes, Limit]], cost: int = 1) -> Awaitable[list[Verdict]]:
+        """As `CounterStore.hit_all`."""
 
 
 class CounterUnavailable(Exception):
