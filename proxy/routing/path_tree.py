@@ -115,16 +115,15 @@ class TemplateNode:
             return self.parameter
         return self.mixed.setdefault(segment[:2], (segment, TemplateNode()))[1]
 
-    def below(self, text: bytes) -> Iterator[TemplateNode]:
-        """The children that take this segment."""
+    def below(self, text: bytes, found: list[TemplateNode]) -> None:
+        """Add the children that take this segment to those found."""
         literal = self.literals.get(text)
         if literal is not None:
-            yield literal
-        for segment, node in self.mixed.values():
-            if segment.accepts(text):
-                yield node
+            found.append(literal)
+        if self.mixed:
+            found += [node for segment, node in self.mixed.values() if segment.accepts(text)]
         if text and self.parameter is not None:
-            yield self.parameter
+            found.append(self.parameter)
 
 
 class TemplateTree:
@@ -157,13 +156,15 @@ class TemplateTree:
             return []
         nodes = [self.root]
         for part in parts:
-            nodes = [below for node in nodes for below in node.below(part)]
-            if not nodes:
+            found: list[TemplateNode] = []
+            for node in nodes:
+                node.below(part, found)
+            if not found:
                 return []
-        found = [node for node in nodes if node.leaf is not None]
-        if len(found) > 1:
-            found.sort(key=_rank)
-        return [node.leaf for node in found if node.leaf is not None]
+            nodes = found
+        if len(nodes) > 1:
+            nodes.sort(key=_rank)
+        return [node.leaf for node in nodes if node.leaf is not None]
 
 
 def _rank(node: TemplateNode) -> tuple[int, int, tuple[int, ...], tuple[Segment, ...]]:
