@@ -7,7 +7,7 @@ import sys
 
 def main() -> None:
     """Run one management command."""
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - an old Python is told so
         sys.exit("Tidegate needs Python 3.11 or newer; this is " + sys.version.split()[0])
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gatewayproject.settings")
     from django.core.management import execute_from_command_line

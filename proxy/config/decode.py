@@ -40,7 +40,8 @@ class Decoder:
     ) -> Struct | None:
         """`raw` as a `kind`; problems are those of `owner`, `field` says where in it."""
         if not isinstance(raw, dict):
-            return self._refuse(owner, field, f"must be a mapping, not {_kind(raw)}")
+            self._refuse(owner, field, f"must be a mapping, not {_kind(raw)}")
+            return None
         owner, field = self._object(kind, raw, owner, field, path)
         values: dict[str, Any] = {}
         known = _fields(kind)
@@ -61,7 +62,7 @@ class Decoder:
     def value(self, wanted: Any, raw: Any, owner: str, field: str, path: str) -> Any:
         """`raw` as the type `wanted`, `_WRONG` if it is not."""
         inner = _struct_in(wanted)
-        if typing.get_origin(wanted) is tuple and inner is not None:
+        if typing.get_origin(_bare(wanted)) in (tuple, list) and inner is not None:
             if not isinstance(raw, list):
                 self._refuse(owner, field, f"must be a list, not {_kind(raw)}")
                 return _WRONG
@@ -133,17 +134,23 @@ def _defaults(kind: type[msgspec.Struct]) -> dict[str, Any]:
 
 @functools.cache
 def _fields(kind: type[msgspec.Struct]) -> dict[str, tuple[Any, bool]]:
-    hints = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind, include_extras=True)
     return {field.name: (hints[field.name], field.required) for field in msgspec.structs.fields(kind)}
 
 
 def _struct_in(wanted: Any) -> type[msgspec.Struct] | None:
     """The struct that a type is or holds: itself, `struct | None`, `tuple[struct, ...]`."""
+    wanted = _bare(wanted)
     if isinstance(wanted, type) and not isinstance(wanted, types.GenericAlias):
         return wanted if issubclass(wanted, msgspec.Struct) else None
-    if typing.get_origin(wanted) in (types.UnionType, typing.Union, tuple):
+    if typing.get_origin(wanted) in (types.UnionType, typing.Union, tuple, list):
         return next(filter(None, (_struct_in(part) for part in typing.get_args(wanted))), None)
     return None
+
+
+def _bare(wanted: Any) -> Any:
+    """A type without what `Annotated` adds to it."""
+    return typing.get_args(wanted)[0] if typing.get_origin(wanted) is typing.Annotated else wanted
 
 
 def _join(field: str, name: str) -> str:

@@ -7,9 +7,11 @@ the one further up wins.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
-from proxy.config.snapshot import Frozen, Mode, PathMatch, Redirect, Upstream, ValueMatch
+import msgspec
+
+from proxy.config.snapshot import Frozen, Mode, PathMatch, Redirect, Scope, Upstream, ValueMatch
 
 FORMAT = 1
 UNCHANGED = "(unchanged)"
@@ -18,9 +20,10 @@ UNCHANGED = "(unchanged)"
 Lifecycle = Literal["draft", "published", "deprecated", "retired"]
 Visibility = Literal["public", "private"]
 Approval = Literal["auto", "manual"]
+Owner = TypeVar("Owner", "Plan", "Api", "Route")
 
 
-class Policy(Frozen):
+class Policy(Frozen, frozen=True):
     """A policy where it is attached; `app` is for the list at the top only and makes it that App's own.
 
     Without a label it is called after the policy and its subject; two of a kind at one place need labels.
@@ -35,7 +38,7 @@ class Policy(Frozen):
     config: dict[str, object] = {}
 
 
-class Route(Frozen):
+class Route(Frozen, frozen=True):
     """A match rule and where it goes: `upstream` or `redirect`; the path is below the Api's base path."""
 
     name: str
@@ -58,7 +61,7 @@ class Route(Frozen):
     policies: tuple[Policy, ...] = ()
 
 
-class Api(Frozen):
+class Api(Frozen, frozen=True):
     """A product surface: its Routes answer on its hosts (any, if none is given) below its base path."""
 
     slug: str
@@ -75,7 +78,7 @@ class Api(Frozen):
     routes: tuple[Route, ...] = ()
 
 
-class Plan(Frozen):
+class Plan(Frozen, frozen=True):
     """Limits sold as one name; `approval` says whether a Subscription needs an admin's yes."""
 
     name: str
@@ -85,7 +88,7 @@ class Plan(Frozen):
     policies: tuple[Policy, ...] = ()
 
 
-class Certificate(Frozen):
+class Certificate(Frozen, frozen=True):
     """A certificate chain and its private key, both PEM; the names it serves are read from the chain."""
 
     name: str
@@ -96,7 +99,7 @@ class Certificate(Frozen):
         return f"Certificate({self.name!r})"
 
 
-class Gateway(Frozen):
+class Gateway(Frozen, frozen=True):
     """Settings of the gateway as a whole; `limits` holds only what differs from the defaults."""
 
     limits: dict[str, int | float] = {}
@@ -104,7 +107,7 @@ class Gateway(Frozen):
     forwarded_header: Literal["x-forwarded", "forwarded"] = "x-forwarded"
 
 
-class Document(Frozen):
+class Document(Frozen, frozen=True):
     """The whole configuration; `policies` are those for every request and those of single Apps."""
 
     gateway: Gateway = Gateway()
@@ -113,3 +116,40 @@ class Document(Frozen):
     apis: tuple[Api, ...] = ()
     policies: tuple[Policy, ...] = ()
     certificates: tuple[Certificate, ...] = ()
+
+
+def label_of(policy: Policy, scope: Scope, subject: str) -> str:
+    """A policy's label; without one it is `name` for global ones, else `name.scope.subject`."""
+    return policy.label or (policy.name if scope == "global" else f"{policy.name}.{scope}.{subject}")
+
+
+def canonical(whole: Document) -> Document:
+    """The same configuration with everything whose order means nothing sorted by name."""
+    return msgspec.structs.replace(
+        whole,
+        upstreams=tuple(sorted((_sorted_targets(row) for row in whole.upstreams), key=lambda row: row.name)),
+        plans=tuple(sorted((_sorted_policies(row) for row in whole.plans), key=lambda row: row.name)),
+        apis=tuple(_sorted_api(api) for api in whole.apis),
+        policies=_in_order(whole.policies),
+        certificates=tuple(sorted(whole.certificates, key=lambda row: row.name)),
+    )
+
+
+def _sorted_targets(upstream: Upstream) -> Upstream:
+    targets = sorted(upstream.targets, key=lambda target: (target.priority, target.host, target.port))
+    return msgspec.structs.replace(upstream, targets=tuple(targets))
+
+
+def _sorted_api(api: Api) -> Api:
+    api = _sorted_policies(api)
+    return msgspec.structs.replace(api, routes=tuple(_sorted_policies(route) for route in api.routes))
+
+
+def _sorted_policies(owner: Owner) -> Owner:
+    if len(owner.policies) < 2:
+        return owner
+    return msgspec.structs.replace(owner, policies=_in_order(owner.policies))
+
+
+def _in_order(policies: tuple[Policy, ...]) -> tuple[Policy, ...]:
+    return tuple(sorted(policies, key=lambda row: (row.app, row.position, row.name, row.label)))

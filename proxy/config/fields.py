@@ -10,8 +10,7 @@ from proxy.http.path import PathError, canonical
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HOST_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
-_PARAMETER = re.compile(r"\{([^{}]*)\}")
-_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PARAMETER = re.compile(r"\{[^{}]*\}")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 MAX_NAME, MAX_PATH, MAX_HEADER_VALUE, MAX_TEXT = 100, 1000, 4096, 4 * 1024 * 1024
 
@@ -33,29 +32,41 @@ def wrong_text(value: str, most: int = MAX_TEXT) -> str:
 
 
 def wrong_host(value: str) -> str:
-    """A host to match: a name, an address or `*.name`, in lower case, without port."""
+    """A host to match: a name, an address (IPv6 in brackets) or `*.name`, in lower case, without port."""
     if value != value.lower():
         return "must be in lower case"
-    name = value[2:] if value.startswith("*.") else value
+    name = value.removeprefix("*.")
     if "*" in name:
-        return "may hold '*' only as its whole first label, as in '*.example.com'"
-    return wrong_server(name, wildcard=name is not value)
+        return (
+            "may hold '*' only as its whole first label, as in '*.example.com'; leave the list empty for any"
+        )
+    if name.startswith("[") and name.endswith("]"):
+        return "" if _is_address(name[1:-1]) and name == value else "is not an address"
+    if ":" in name:
+        return "must not hold a port; an IPv6 address is in brackets"
+    return wrong_server(name)
 
 
-def wrong_server(value: str, *, wildcard: bool = False) -> str:
+def wrong_optional_server(value: str) -> str:
+    """As `wrong_server`, or nothing at all."""
+    return wrong_server(value.removeprefix("[").removesuffix("]")) if value else ""
+
+
+def wrong_server(value: str) -> str:
     """A host name or address to connect to, without port or brackets."""
     if not value:
         return "must not be empty"
-    if _is_address(value.strip("[]") if value.startswith("[") else value):
-        if wildcard:
-            return "an address cannot have a wildcard"
+    if value.startswith("["):
+        return "write the address without brackets"
+    if _is_address(value):
         return ""
     if ":" in value:
         return "must not hold a port"
-    if len(value) > 253 or not all(
-        len(label) <= 63 and _HOST_LABEL.fullmatch(label) for label in value.lower().split(".")
-    ):
+    labels = value.lower().split(".")
+    if len(value) > 253 or not all(len(label) <= 63 and _HOST_LABEL.fullmatch(label) for label in labels):
         return "is not a host name (for other scripts use the xn-- form)"
+    if labels[-1].isdigit():
+        return "is not an address"
     return ""
 
 
@@ -68,13 +79,15 @@ def _is_address(value: str) -> bool:
 
 
 def wrong_authority(value: str) -> str:
-    """A Host header: name or address, and a port if one is needed."""
+    """A Host header: name or address (IPv6 in brackets), and a port if one is needed."""
     name, colon, number = value.rpartition(":")
-    if not colon or name.count(":") and not name.endswith("]"):
-        return wrong_server(value)
+    if not colon or value.endswith("]"):
+        return wrong_optional_server(value)
     if not number.isascii() or not number.isdigit() or not 1 <= int(number) <= 65535:
         return "has a port that is not from 1 to 65535"
-    return wrong_server(name)
+    if ":" in name and not name.startswith("["):
+        return "an IPv6 address is in brackets"
+    return wrong_optional_server(name)
 
 
 def wrong_port(value: int) -> str:
@@ -101,33 +114,8 @@ def wrong_path(value: str, *, allow_encoded: bool = False) -> str:
 
 
 def wrong_template(value: str, *, allow_encoded: bool = False) -> str:
-    """A path with `{names}`, each a whole segment and there only once."""
-    names = _PARAMETER.findall(value)
-    literal = _PARAMETER.sub("x", value)
-    if "{" in literal or "}" in literal:
-        return "has a '{' or '}' without its counterpart"
-    for name in names:
-        if not _IDENTIFIER.fullmatch(name):
-            return f"{{{name}}} is not a name (letters, digits, '_')"
-        if names.count(name) > 1:
-            return f"{{{name}}} is there twice"
-    for segment in value.split("/"):
-        if "{" in segment and not _PARAMETER.fullmatch(segment):
-            return f"a parameter is a whole segment, which {segment!r} is not"
-    return wrong_path(literal, allow_encoded=allow_encoded)
-
-
-def parameters(value: str) -> list[str]:
-    """The names in a template."""
-    return _PARAMETER.findall(value)
-
-
-def wrong_rewrite(value: str) -> str:
-    """A path to send upstream, with `{names}` anywhere in it."""
-    literal = _PARAMETER.sub("x", value)
-    if "{" in literal or "}" in literal:
-        return "has a '{' or '}' without its counterpart"
-    return wrong_path(literal, allow_encoded=True)
+    """A path with `{names}` that routing can read already: is what stands around them canonical?"""
+    return wrong_path(_PARAMETER.sub("x", value), allow_encoded=allow_encoded)
 
 
 def wrong_target(value: str) -> str:
@@ -136,24 +124,6 @@ def wrong_target(value: str) -> str:
     if mark and not re.fullmatch(r"[!$-~]*", query):
         return "has a query that holds a blank, '#', a quote or a character that is not ASCII"
     return wrong_path(path, allow_encoded=True)
-
-
-def wrong_regex(value: str, most: int = MAX_PATH) -> str:
-    """A regular expression of Python's `re`."""
-    if len(value) > most:
-        return f"is longer than {most} characters"
-    try:
-        re.compile(value)
-    except (re.error, OverflowError, RecursionError) as error:
-        return f"is not a regular expression: {error}"
-    return ""
-
-
-def wrong_path_regex(value: str) -> str:
-    """A regular expression over the whole path, which always starts with `/`."""
-    if not value.startswith("/"):
-        return "must start with '/' (it is matched against the whole path)"
-    return wrong_regex(value)
 
 
 def wrong_token(value: str) -> str:

@@ -7,16 +7,19 @@ in `proxy.config.whole`.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from proxy.config import document, fields
 from proxy.config.certificates import BadPair, read_chain, read_pair
+from proxy.config.decode import decode
 from proxy.config.limits import check_limits
 from proxy.config.problem import Problem
-from proxy.config.snapshot import HealthCheck, Redirect, Target, Upstream, ValueMatch
+from proxy.config.routes import compile_route
+from proxy.config.snapshot import HealthCheck, Target, Upstream, ValueMatch
 from proxy.pipeline.expr import compile_condition
 from proxy.pipeline.policy import Invalid
-from proxy.pipeline.registry import decode_config
+from proxy.pipeline.registry import decode_config, policies
+from proxy.routing.compiled import problems
 
 Rule = Callable[[str], str]
 MAX_SECONDS = 86_400.0
@@ -43,14 +46,19 @@ def _wrong_base(path: str) -> str:
 
 
 def check_route(route: document.Route) -> Iterator[Problem]:
-    """Match rule and destination of a Route."""
+    """Match rule and destination of a Route; what routing itself refuses is refused here."""
     owner = f"route {route.name}"
+    found = dict(problems(compile_route(route)))
+    yield from (Problem(owner, field, reason) for field, reason in found.items())
     yield from _named(owner, "name", fields.wrong_name(route.name))
-    yield from _named(owner, "path.value", _wrong_match(route))
-    yield from _each(owner, "hosts", route.hosts, fields.wrong_host)
-    yield from _each(owner, "methods", route.methods, _wrong_method)
-    yield from _matches(owner, "headers", route.headers)
-    yield from _matches(owner, "query", route.query)
+    if "path.value" not in found:
+        yield from _named(owner, "path.value", _wrong_match(route))
+    if "hosts" not in found:
+        yield from _each(owner, "hosts", route.hosts, fields.wrong_host)
+    if "methods" not in found:
+        yield from _each(owner, "methods", route.methods, _wrong_method)
+    yield from _matches(owner, "headers", route.headers, "headers" in found)
+    yield from _matches(owner, "query", route.query, "query" in found)
     yield from _destination(owner, route)
     if route.body_bytes is not None:
         yield from _named(owner, "body_bytes", fields.out_of(route.body_bytes, 0, 2**40))
@@ -63,7 +71,7 @@ def check_route(route: document.Route) -> Iterator[Problem]:
 def _wrong_match(route: document.Route) -> str:
     kind, value = route.path.kind, route.path.value
     if kind == "regex":
-        return fields.wrong_path_regex(value)
+        return "" if value.startswith("/") else "must start with '/' (it is matched against the whole path)"
     if kind == "template":
         return fields.wrong_template(value, allow_encoded=route.allow_encoded)
     if kind == "prefix" and value != "/" and value.endswith("/"):
@@ -72,73 +80,29 @@ def _wrong_match(route: document.Route) -> str:
 
 
 def _wrong_method(value: str) -> str:
-    if value != value.upper():
-        return "must be in upper case"
-    if value == "CONNECT":
-        return "is not proxied"
-    return fields.wrong_token(value)
+    return "is not proxied" if value in ("CONNECT", "TRACE") else fields.wrong_token(value)
 
 
-def _matches(owner: str, field: str, matches: Iterable[ValueMatch]) -> Iterator[Problem]:
+def _matches(owner: str, field: str, matches: tuple[ValueMatch, ...], known: bool) -> Iterator[Problem]:
+    """`known` says that a problem with these was reported already."""
     seen: set[str] = set()
     for index, match in enumerate(matches):
-        place, header = f"{field}[{index}]", field == "headers"
-        name = match.name.lower() if header else match.name
-        reason = fields.wrong_token(name) if header else ("" if name else "must not be empty")
-        yield from _named(owner, f"{place}.name", reason or ("is there twice" if name in seen else ""))
+        place, name = f"{field}[{index}]", match.name.lower() if field == "headers" else match.name
+        yield from _named(owner, f"{place}.name", "is there twice" if name in seen else "")
         seen.add(name)
-        if match.kind == "regex":
-            reason = fields.wrong_regex(match.value)
-        elif match.kind == "present":
-            reason = "must be empty when only presence is asked for" if match.value else ""
-        else:
-            reason = fields.wrong_header_value(match.value)
-        yield from _named(owner, f"{place}.value", reason)
+        if match.kind == "present" and match.value:
+            yield Problem(owner, f"{place}.value", "must be empty when only presence is asked for")
+        elif match.kind == "exact" and not known:
+            yield from _named(owner, f"{place}.value", fields.wrong_header_value(match.value))
 
 
 def _destination(owner: str, route: document.Route) -> Iterator[Problem]:
-    if bool(route.upstream) == (route.redirect is not None):
-        reason = "give either an upstream or a redirect, not both" if route.upstream else ""
-        yield Problem(owner, "upstream", reason or "give an upstream or a redirect")
+    if route.upstream and route.redirect is not None:
+        yield Problem(owner, "redirect", "give either an upstream or a redirect, not both")
+    if not route.upstream and route.redirect is None:
+        yield Problem(owner, "upstream", "give an upstream or a redirect")
     if route.redirect is not None:
-        yield from _redirect(owner, route.redirect, route.path.kind)
-    if route.rewrite_path is not None:
-        yield from _named(owner, "rewrite_path", _wrong_rewrite(route))
-    if route.strip_prefix and route.path.kind != "prefix":
-        yield Problem(owner, "strip_prefix", "only the prefix of a path of kind prefix can be stripped")
-
-
-def _wrong_rewrite(route: document.Route) -> str:
-    if route.strip_prefix:
-        return "give rewrite_path or strip_prefix, not both"
-    value = route.rewrite_path or ""
-    if "{" not in value and "}" not in value:
-        return fields.wrong_path(value, allow_encoded=True)
-    if route.path.kind != "template":
-        return "only the parameters of a template path can be put into it"
-    known = set(fields.parameters(route.path.value))
-    missing = [name for name in fields.parameters(value) if name not in known]
-    if missing:
-        return f"{{{missing[0]}}} is not a parameter of the path"
-    return fields.wrong_rewrite(value)
-
-
-def _redirect(owner: str, redirect: Redirect, kind: str) -> Iterator[Problem]:
-    if redirect.scheme not in ("", "http", "https"):
-        yield Problem(owner, "redirect.scheme", "must be http or https")
-    if redirect.host:
-        yield from _named(owner, "redirect.host", fields.wrong_server(redirect.host))
-    if redirect.port:
-        yield from _named(owner, "redirect.port", fields.wrong_port(redirect.port))
-    if redirect.path:
-        yield from _named(owner, "redirect.path", fields.wrong_path(redirect.path, allow_encoded=True))
-    if redirect.replace_prefix is not None:
-        reason = "" if kind == "prefix" else "needs a path of kind prefix"
-        if redirect.path:
-            reason = "give path or replace_prefix, not both"
-        if redirect.replace_prefix:
-            reason = reason or fields.wrong_path(redirect.replace_prefix, allow_encoded=True)
-        yield from _named(owner, "redirect.replace_prefix", reason)
+        yield from _named(owner, "redirect.host", fields.wrong_optional_server(route.redirect.host))
 
 
 def check_upstream(upstream: Upstream) -> Iterator[Problem]:
@@ -175,8 +139,7 @@ def check_service(upstream: Upstream) -> Iterator[Problem]:
 
 
 def _upstream_tls(owner: str, upstream: Upstream) -> Iterator[Problem]:
-    if upstream.tls_server_name:
-        yield from _named(owner, "tls_server_name", fields.wrong_server(upstream.tls_server_name))
+    yield from _named(owner, "tls_server_name", fields.wrong_optional_server(upstream.tls_server_name))
     if upstream.tls_ca:
         try:
             read_chain(upstream.tls_ca, "tls_ca")
@@ -200,10 +163,7 @@ def _health(owner: str, health: HealthCheck) -> Iterator[Problem]:
 def check_target(target: Target) -> Iterator[Problem]:
     """One instance of an Upstream."""
     owner = f"target {target.label}"
-    reason = fields.wrong_server(target.host)
-    if target.host.startswith("["):
-        reason = "write the address without brackets"
-    yield from _named(owner, "host", reason or _wrong_address(target.host))
+    yield from _named(owner, "host", fields.wrong_server(target.host) or _wrong_address(target.host))
     yield from _named(owner, "port", fields.wrong_port(target.port))
     yield from _named(owner, "weight", fields.out_of(target.weight, 0, 65_535))
     yield from _named(owner, "priority", fields.out_of(target.priority, 0, 100))
@@ -243,8 +203,19 @@ def check_policy(policy: document.Policy, owner: str = "") -> Iterator[Problem]:
     try:
         decode_config(policy.name, policy.config)
     except Invalid as error:
-        place = error.field if error.field == "name" else ".".join(filter(None, ("config", error.field)))
-        yield Problem(owner, place, str(error))
+        yield from _wrong_config(policy, owner, error)
+
+
+def _wrong_config(policy: document.Policy, owner: str, error: Invalid) -> Iterator[Problem]:
+    """All that is wrong with a config; `error` is what its policy stopped at."""
+    if error.field == "name" or policy.name not in policies():
+        yield Problem(owner, "name", str(error))
+        return
+    found = decode(policies()[policy.name].Config, policy.config, owner)[1]
+    if not found:
+        found = [Problem(owner, error.field, str(error))]
+    for item in found:
+        yield Problem(owner, f"config.{item.field}" if item.field else "config", item.reason)
 
 
 def check_certificate(certificate: document.Certificate) -> Iterator[Problem]:

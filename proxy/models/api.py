@@ -7,7 +7,7 @@ from django.db import models
 
 from proxy.config import document
 from proxy.config.validate import check_api
-from proxy.models.base import Editable
+from proxy.models.base import NEWEST, Editable
 
 
 class Api(Editable):
@@ -32,7 +32,7 @@ class Api(Editable):
     )
     tags = models.JSONField(default=list, blank=True)
     openapi = models.TextField(blank=True)
-    position = models.PositiveIntegerField(default=0)
+    position = models.PositiveIntegerField(default=NEWEST)
 
     class Meta:
         ordering = ["position", "id"]

@@ -9,10 +9,12 @@ import msgspec
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from proxy.config.decode import decode
+from proxy.config.decode import decode, plain
 from proxy.config.problem import Problem
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
+NEWEST = 2**31 - 1
+"""The position of what was not given any: behind all others, in order of age."""
 
 
 class Editable(models.Model):
@@ -46,7 +48,7 @@ class Editable(models.Model):
     def fill(self, item: msgspec.Struct) -> None:
         """Take the shared columns from a document's struct."""
         for name in self.shared:
-            setattr(self, name, msgspec.to_builtins(getattr(item, name)))
+            setattr(self, name, plain(getattr(item, name)))
 
     def check_as(
         self,

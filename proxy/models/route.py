@@ -10,7 +10,7 @@ from django.db import models
 from proxy.config import document
 from proxy.config.validate import check_route
 from proxy.models.api import Api
-from proxy.models.base import Editable
+from proxy.models.base import NEWEST, Editable
 from proxy.models.upstream import Upstream
 
 
@@ -23,7 +23,7 @@ class Route(Editable):
     api = models.ForeignKey(Api, on_delete=models.CASCADE, related_name="routes")
     name = models.CharField(max_length=100, unique=True)
     enabled = models.BooleanField(default=True)
-    position = models.PositiveIntegerField(default=0)
+    position = models.PositiveIntegerField(default=NEWEST)
     path_kind = models.CharField(
         max_length=10,
         default="prefix",
@@ -76,9 +76,10 @@ class Route(Editable):
         """Check the fields as a document would be checked."""
         self.check_as(document.Route, check_route, {"path.kind": "path_kind", "path.value": "path"})
 
-    def plain(self) -> dict[str, Any]:
-        """The Route as plain data, by the names of the document."""
-        upstream = self.upstream.name if self.upstream else ""
+    def plain(self, upstream: str | None = None) -> dict[str, Any]:
+        """The Route as plain data, by the names of the document; `upstream` saves asking for its name."""
+        if upstream is None:
+            upstream = self.upstream.name if self.upstream else ""
         path = {"kind": self.path_kind, "value": self.path}
         return {**super().plain(), "path": path, "upstream": upstream}
 
