@@ -1,0 +1,1 @@
+"""The supervisor: listening sockets, worker slots, child processes and signals. It proxies no traffic."""

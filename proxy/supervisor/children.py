@@ -1,0 +1,60 @@
+"""The processes beside the workers, in one list: to add a child, add an entry.
+
+Celery's worker and beat get their entries here when there are tasks for them:
+`celery -A gatewayproject.celery worker` and `... beat`, both with `death_signal=SIGTERM`.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+
+from proxy.demo.services import INSTANCES, port_of
+from proxy.supervisor.options import Options
+from proxy.supervisor.process import Command
+
+CONSOLE = "gatewayproject.asgi:application"
+HTTP2_DOOR = "gatewayproject.asgi:gateway"
+NODE_VARIABLE = "TIDEGATE_NODE"
+"""Tells the ASGI door in which node directory it lives."""
+
+
+def children(options: Options) -> list[Command]:
+    """The children that these options ask for."""
+    return [
+        *([console(options)] if options.console_port else []),
+        *([http2_door(options)] if options.h2_port else []),
+        *(demo(options) if options.demo_port else []),
+    ]
+
+
+def console(options: Options) -> Command:
+    """daphne with the admin console, the portal and the admin API."""
+    flags = ("--no-server-name", "-v", "0", "-b", options.host, "-p", str(options.console_port))
+    return Command("console", (sys.executable, "-m", "daphne", *flags, CONSOLE))
+
+
+def http2_door(options: Options) -> Command:
+    """granian with the ASGI door: HTTP/2 over TLS."""
+    flags = (
+        *("--interface", "asgi", "--http", "auto", "--workers", "1", "--log-level", "warning"),
+        *("--host", options.host, "--port", str(options.h2_port)),
+        *("--ssl-certificate", options.certificate, "--ssl-keyfile", options.key),
+    )
+    return Command(
+        "http2",
+        (sys.executable, "-m", "granian", *flags, HTTP2_DOOR),
+        environment={NODE_VARIABLE: str(options.node)},
+        death_signal=signal.SIGTERM,
+    )
+
+
+def demo(options: Options) -> Iterator[Command]:
+    """The demo shop: each instance of each service is a process of its own."""
+    for service, instance in INSTANCES:
+        port = port_of(service, instance, options.demo_port)
+        yield Command(
+            f"{service} {instance}",
+            (sys.executable, "-m", "proxy.demo", service, "--port", str(port)),
+        )
