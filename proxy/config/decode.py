@@ -55,9 +55,8 @@ class Decoder:
                     values[name] = value
             elif required:
                 self._refuse(owner, _join(field, name), "is missing")
-            if required and name not in values:
-                return None
-        return kind(**values)
+        complete = all(name in values for name, (_, required) in known.items() if required)
+        return kind(**values) if complete else None
 
     def value(self, wanted: Any, raw: Any, owner: str, field: str, path: str) -> Any:
         """`raw` as the type `wanted`, `_WRONG` if it is not."""

@@ -80,6 +80,8 @@ def _is_address(value: str) -> bool:
 
 def wrong_authority(value: str) -> str:
     """A Host header: name or address (IPv6 in brackets), and a port if one is needed."""
+    if not value:
+        return "must not be empty"
     name, colon, number = value.rpartition(":")
     if not colon or value.endswith("]"):
         return wrong_optional_server(value)

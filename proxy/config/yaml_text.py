@@ -10,6 +10,7 @@ MAX_CHARACTERS = 64 * 1024 * 1024
 MAX_NODES = 5_000_000
 MAX_DEPTH = 40
 
+_PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _BaseDumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -47,7 +48,7 @@ class Parsed:
             raise BadYaml(str(error)) from None
 
     def line(self, path: str) -> int:
-        """The line of a path, or of the nearest thing around it; 0 if there is none."""
+        """The line of a path, or of the nearest thing around it."""
         while path and path not in self.lines:
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
         return self.lines.get(path, 0)
@@ -64,6 +65,8 @@ class Parsed:
         around = (*around, id(node))
         if len(around) > MAX_DEPTH:
             raise BadYaml(f"nested more than {MAX_DEPTH} deep", line)
+        if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
+            raise BadYaml(f"the tag {node.tag!r} is not supported", line)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, around)
         if isinstance(node, yaml.SequenceNode):

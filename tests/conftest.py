@@ -1,0 +1,9 @@
+"""What all tests share. `--database` tests run on SQLite, and on PostgreSQL where DATABASE_URL names one."""
+
+import os
+import tempfile
+
+# Before the settings are read: tests leave the data directory of a running gateway alone.
+os.environ["TIDEGATE_DATA"] = os.environ.get("TIDEGATE_TEST_DATA") or tempfile.mkdtemp(
+    prefix="tidegate-test-"
+)
