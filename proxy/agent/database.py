@@ -1,0 +1,34 @@
+"""The database as the node agent's Source. One thread uses it, and may wait for the database."""
+
+from __future__ import annotations
+
+from django.db import connections
+
+from proxy.config.publish import compile_revision
+from proxy.config.snapshot import Snapshot
+from proxy.identity.store import IdentityStore
+from proxy.identity.sync import IdentitySync
+from proxy.models import Revision
+
+
+class DatabaseSource:
+    """The Source that Django's database is."""
+
+    def __init__(self, identities: IdentityStore) -> None:
+        self._identities = IdentitySync(identities)
+
+    def newest(self) -> tuple[int, str]:
+        """See Source."""
+        return Revision.objects.order_by("-number").values_list("number", "digest").first() or (0, "")
+
+    def snapshot(self, number: int) -> Snapshot:
+        """See Source."""
+        return compile_revision(Revision.objects.get(number=number))
+
+    def sync_identities(self) -> None:
+        """See Source."""
+        self._identities.run_once()
+
+    def forget(self) -> None:
+        """See Source."""
+        connections.close_all()
