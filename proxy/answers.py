@@ -65,10 +65,3 @@ def error_body(x: Exchange, response: Response) -> tuple[bytes, list[Header]]:
         members["rule"] = response.rule
     headers = [(b"content-type", b"application/problem+json"), (b"cache-control", b"no-store")]
     return msgspec.json.encode(members), headers + response.headers
-
-
-def with_standard_headers(x: Exchange, headers: list[Header]) -> list[Header]:
-    """The headers of an answer plus those that policies added and the request id."""
-    if x.extra is not None:
-        return [*headers, *x.extra, (b"x-request-id", x.request_id)]
-    return [*headers, (b"x-request-id", x.request_id)]

@@ -10,11 +10,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable
+from random import getrandbits
 from typing import TYPE_CHECKING
 
-from proxy.answers import error_body, failure_answer, with_standard_headers
+from proxy.answers import error_body, failure_answer
 from proxy.exchange import Exchange, Header, Response, UpstreamHead, problem
-from proxy.http.edge import admit
+from proxy.http.edge import admit, admit_head, split_lines
 from proxy.http.forwarded import believe
 from proxy.pipeline.chain import SWITCHED, Chain
 from proxy.routing.rewrite import RewriteError, redirect_location
@@ -32,7 +33,8 @@ log = logging.getLogger("tidegate.core")
 monotonic = time.monotonic
 BODY_AHEAD = 64 * 1024
 """Request body that may wait for a call before the client is asked to pause."""
-EMPTY_CHAIN = Chain([], [], lambda policy, label: None)
+NO_CHAIN = Chain([], [], lambda policy, label: None)
+"""The chain of a request that has no Route (yet)."""
 
 
 class Core:
@@ -46,50 +48,74 @@ class Core:
 
     # -- from the doors
 
-    def begin(self, x: Exchange, method: bytes, target: bytes, lines: list[Header]) -> None:
-        """The head is complete: decide, and forward or answer. `x` has door, peer, scheme and protocol."""
+    def begin_head(self, x: Exchange, head: list[bytes]) -> None:
+        """A head's lines are here, the request line first."""
         self.in_flight += 1
-        x.chain = EMPTY_CHAIN
-        x.client_ip = x.peer
-        x.forwarded_for = x.peer.encode()
-        x.request_id = request_id()
         runtime = self.runtime
         if runtime is None:
-            self.answer(x, problem(503, "not-ready", "The gateway has no configuration yet.", close=True))
+            self._not_ready(x)
             return
-        own_id = x.request_id
-        refusal = admit(x, method, target, lines, runtime)
-        client_id, x.request_id = x.request_id, own_id
+        refusal = admit_head(x, head, runtime)
+        if runtime.trusted is not None and refusal is None:
+            believe(x, split_lines(head), runtime)
+        self._begin(x, refusal, runtime)
+
+    def begin(self, x: Exchange, method: bytes, target: bytes, headers: list[Header]) -> None:
+        """The same for a request that another server parsed; `x` has its protocol and websocket too."""
+        self.in_flight += 1
+        runtime = self.runtime
+        if runtime is None:
+            self._not_ready(x)
+            return
+        refusal = admit(x, method, target, headers, runtime)
+        if runtime.trusted is not None and refusal is None:
+            believe(x, headers, runtime)
+        self._begin(x, refusal, runtime)
+
+    def _begin(self, x: Exchange, refusal: Response | None, runtime: Runtime) -> None:
+        random = b"%048x" % getrandbits(192)
+        if not x.request_id:
+            x.request_id = random[:24]
         if refusal is not None:
-            self.answer(x, refusal)
+            self._refuse_head(x, refusal)
             return
-        if runtime.trusted is not None and x.peer in runtime.trusted:
-            believe(x, lines, runtime, client_id if client_id is not own_id else b"")
-        x.traceparent = child(x.traceparent or None)
+        x.traceparent = child(x.traceparent) if x.traceparent else b"00-%b-%b-01" % (random[:32], random[32:])
         route = runtime.table.match(x.host, x.path, x.method, x.headers, x.query)
         if route is None:
-            self.answer(x, self._no_route(x, runtime))
+            self._refuse_head(x, self._no_route(x, runtime))
             return
         x.route = route
+        x.chain = route.chain
         if route.has_params:
             x.params = route.extract(x.path)
-        x.chain = route.chain
         if x.encoded and not route.config.allow_encoded:
-            self.answer(x, problem(400, "encoded-delimiter", "The path holds an escaped delimiter."))
-            return
-        if x.content_length != 0:
-            x.body_done = False
-            x.body_limit = route.body_bytes
-            if x.content_length is not None and x.content_length > route.body_bytes:
-                self.answer(x, too_large(route.body_bytes))
-                return
-        self._advance(x)
+            self._refuse_head(x, problem(400, "encoded-delimiter", "The path holds an escaped delimiter."))
+        elif x.content_length == 0:
+            self._advance(x)
+        else:
+            self._expect_body(x, route)
+
+    def _expect_body(self, x: Exchange, route: CompiledRoute) -> None:
+        x.body_done = False
+        x.body_limit = route.body_bytes
+        x.door.expect_body(x)
+        if x.content_length is not None and x.content_length > route.body_bytes:
+            self.answer(x, too_large(route.body_bytes))
+        else:
+            self._advance(x)
+
+    def _not_ready(self, x: Exchange) -> None:
+        x.request_id = request_id()
+        self._refuse_head(x, problem(503, "not-ready", "The gateway has no configuration yet.", close=True))
+
+    def _refuse_head(self, x: Exchange, response: Response) -> None:
+        """Refused before any policy; a body that follows is not waited for."""
+        response.close |= x.content_length != 0
+        self.answer(x, response)
 
     def reject(self, x: Exchange, response: Response) -> None:
         """Answer a request whose head could not even be read."""
         self.in_flight += 1
-        x.chain = EMPTY_CHAIN
-        x.client_ip = x.peer
         x.request_id = request_id()
         self.answer(x, response)
 
@@ -208,13 +234,11 @@ class Core:
     def _forward(self, x: Exchange) -> None:
         route = x.route
         assert route is not None  # noqa: S101 - for the type checker: `begin` set it
-        if route.rewriter is not None or route.config.redirect is not None or x.retargeted:
+        if not route.plain or x.upstream_query is not None or x.upstream_path:
             answer = self._retarget(x, route)
             if answer is not None:
                 self.answer(x, answer)
                 return
-        if route.config.preserve_host and not x.host_header:
-            x.host_header = x.host
         if x.chain.request_body and x.content_length != 0:
             limit = x.runtime.limits.buffer_bytes
             x.body_limit = limit if x.body_limit is None else min(limit, x.body_limit)
@@ -230,6 +254,8 @@ class Core:
     def _retarget(self, x: Exchange, route: CompiledRoute) -> Response | None:
         """Settle what the upstream is asked for, where that differs from what came in."""
         query = x.target[len(x.path) :]
+        if route.config.preserve_host and not x.host_header:
+            x.host_header = x.host
         try:
             if route.config.redirect is not None:
                 location = redirect_location(route, x.scheme, x.host, x.path, x.query, x.params)
@@ -303,17 +329,16 @@ class Core:
             self._send_whole(x, head, body)
 
     def _send_whole(self, x: Exchange, head: UpstreamHead, body: bytes) -> None:
-        status, headers = head.status, with_standard_headers(x, head.headers)
+        status = x.status = head.status
+        length: int | None = len(body)
         if x.method == b"HEAD":
-            if head.length is not None:
-                headers.append((b"content-length", b"%d" % head.length))
-        elif status != 204 and status != 304:
-            headers.append((b"content-length", b"%d" % len(body)))
-        x.answered = True
-        x.status = status
+            length = head.length
+        elif status == 204 or status == 304:
+            length = None
         x.bytes_out = len(body)
+        x.answered = True
         self._finish(x)
-        x.door.send_whole(x, status, headers, body)
+        x.door.send_whole(x, status, head.headers, body, length, False)
 
     def _shape(self, x: Exchange, head: UpstreamHead) -> bool:
         """Run the response hooks; False if one broke and the client has its answer."""
@@ -337,7 +362,7 @@ class Core:
             return
         x.answered = True
         x.status = head.status
-        x.door.send_head(x, head.status, with_standard_headers(x, head.headers), head.length)
+        x.door.send_head(x, head.status, head.headers, head.length)
 
     def upstream_informational(self, x: Exchange, status: int, headers: list[Header]) -> None:
         """103 goes on to the client; 100 and 102 are for us alone."""
@@ -350,7 +375,7 @@ class Core:
         if self._shape(x, head):
             x.answered = True
             x.status = 101
-            x.door.switch(x, with_standard_headers(x, head.headers), relay, early)
+            x.door.switch(x, head.headers, relay, early)
         else:
             relay.cancel()
 
@@ -442,14 +467,14 @@ class Core:
                     hook(x)
         except Exception:
             log.exception("a response hook failed on an answer of the gateway, request %s", x.request_id.decode())
-        headers = with_standard_headers(x, head.headers)
-        if response.status != 204 and response.status != 304:
-            headers.append((b"content-length", b"%d" % len(body)))
+        if x.method == b"HEAD":
+            body = b""
+        length = None if response.status == 204 or response.status == 304 else head.length
         x.answered = True
-        x.status = response.status
-        x.bytes_out = 0 if x.method == b"HEAD" else len(body)
+        x.status = head.status
+        x.bytes_out = len(body)
         self._finish(x)
-        x.door.send_response(x, response.status, headers, b"" if x.method == b"HEAD" else body, response.close)
+        x.door.send_whole(x, head.status, head.headers, body, length, response.close)
 
     def relay_ended(self, x: Exchange, bytes_in: int, bytes_out: int, state: int = OK, code: str = "") -> None:
         """A WebSocket is over."""

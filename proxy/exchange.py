@@ -101,14 +101,20 @@ class UpstreamHead:
 class Door(Protocol):
     """What the core may ask of the door that a request came through."""
 
-    def send_response(self, x: Exchange, status: int, headers: list[Header], body: bytes, close: bool) -> None:
-        """Answer whole, at once; the exchange is over."""
+    def send_whole(
+        self, x: Exchange, status: int, headers: list[Header], body: bytes, length: int | None, close: bool
+    ) -> None:
+        """A complete answer in one write; the exchange is over.
+
+        To `headers` the door adds those of `x.extra`, the request id, and `length` as Content-Length unless
+        it is None (204, 304). With `close` the client's connection ends after it.
+        """
 
     def send_head(self, x: Exchange, status: int, headers: list[Header], length: int | None) -> None:
-        """Begin an answer whose body follows; without a length the door frames it itself."""
+        """Begin an answer whose body follows; without a length the door frames it itself.
 
-    def send_whole(self, x: Exchange, status: int, headers: list[Header], body: bytes) -> None:
-        """An upstream's answer that arrived complete: head and body in one write; the exchange is over."""
+        The door adds the same headers as in `send_whole`.
+        """
 
     def switch(self, x: Exchange, headers: list[Header], relay: UpstreamRelay, early: bytes) -> None:
         """The upstream took the WebSocket: answer 101 and carry bytes both ways until one side closes."""
@@ -124,6 +130,9 @@ class Door(Protocol):
 
     def abort(self, x: Exchange) -> None:
         """Break the client's connection so that it cannot take a part for the whole."""
+
+    def expect_body(self, x: Exchange) -> None:
+        """A body follows the head, as `content_length` frames it."""
 
     def pause_body(self, x: Exchange) -> None:
         """The upstream takes no more of the request body for now."""
@@ -154,80 +163,93 @@ class UpstreamCall(Protocol):
         """The client is gone or an answer was made otherwise; the connection is not used again."""
 
 
+_NONE: list[Header] = []
+
+
 class Exchange:
     """One request on its way. Policies read the request and set decisions; they own no socket.
 
     `headers` are the client's, copied once when the header block ended, hop-by-hop and gateway-owned ones
     removed: never change them. `forward` goes upstream; change it through `set_forward` and friends.
     `target` is the canonical path and the query: matched, authorised, logged and forwarded, byte for byte.
+
+    What every request touches is a slot; what few requests set is a class-level default and costs the
+    others nothing.
     """
 
-    method: bytes = b"GET"
-    target: bytes = b"/"
-    path: bytes = b"/"
-    query: bytes = b""
-    host: bytes = b""
-    scheme: bytes = b"http"
-    protocol: str = "HTTP/1.1"
-    headers: list[Header] = []
-    forward: list[Header] = []
-    peer: str = ""
-    client_ip: str = ""
-    content_length: int | None = 0
-    """Body size; 0 is none, None is chunked."""
+    __slots__ = (
+        "__dict__",
+        "answered",
+        "body_done",
+        "bytes_in",
+        "bytes_out",
+        "call",
+        "chain",
+        "client_ip",
+        "close",
+        "code",
+        "content_length",
+        "door",
+        "extra",
+        "finished",
+        "forward",
+        "forwarded_for",
+        "headers",
+        "host",
+        "host_header",
+        "identity",
+        "method",
+        "path",
+        "peer",
+        "plan",
+        "policy",
+        "protocol",
+        "query",
+        "ran",
+        "request_id",
+        "response",
+        "route",
+        "runtime",
+        "scheme",
+        "sent_at",
+        "started",
+        "state",
+        "status",
+        "target",
+        "target_label",
+        "traceparent",
+        "tries",
+        "upstream_target",
+        "upstream_us",
+    )
+
+    # -- rarely set
+
     body_limit: int | None = None
     """Most bytes that a body of unknown size may have, set by a policy; the core counts while it streams."""
     encoded: bool = False
     """The path holds an escaped delimiter such as %2f; only Routes with `allow_encoded` take it."""
     websocket: bool = False
     upgrade: bool = False
-    close: bool = False
-    """The client asked for the connection to be closed after the answer."""
     keep_alive: bool = False
     """The client asked for the connection to be kept (HTTP/1.0)."""
     expect_continue: bool = False
     was_forwarded: bool = False
     """The client sent X-Forwarded-* or Forwarded; worth reading if it is a trusted proxy."""
-
-    request_id: bytes = b""
-    traceparent: bytes = b""
-    forwarded_for: bytes = b""
-    """The addresses that trusted proxies reported before the peer, ready to be extended."""
+    client_request_id: bytes = b""
+    """X-Request-Id as the client sent it; believed from trusted proxies only."""
     forwarded_host: bytes = b""
     forwarded_proto: bytes = b""
-
-    runtime: Runtime = None  # type: ignore[assignment]
-    """The Snapshot that this request runs under, compiled; a publish does not change it."""
-    chain: Chain
-    route: CompiledRoute | None = None
     params: dict[str, str] | None = None
     """Values of the `{names}` in a template path."""
-    identity: Identity | None = None
-    plan: str = ""
     upstream_path: bytes = b""
     """The path sent upstream; empty means `path` as it is."""
     upstream_query: bytes | None = None
     """The query sent upstream; None means `query` as it is."""
-    upstream_target: bytes = b""
-    """Path and query as sent upstream, settled by the core; empty means `target`."""
     upstream_method: bytes = b""
-    host_header: bytes = b""
-    """The Host sent upstream; empty means what the Route and the Upstream say."""
-    extra: list[Header] | None = None
-    """Response headers that policies add to whatever answer goes out."""
-    ran: int = 0
-    """How many request hooks of the chain have run; response hooks of the others are not called."""
+    rule: str = ""
     observed: str = ""
     """Policies in `observe` mode that would have refused, comma-separated."""
-    response: UpstreamHead | None = None
-
-    door: Door
-    call: UpstreamCall | None = None
-    answered: bool = False
-    """An answer has begun: it is too late for another one."""
-    finished: bool = False
-    body_done: bool = True
-    """The whole request body has arrived."""
     pending: list[bytes] | None = None
     """Request body that no call has taken yet."""
     pending_bytes: int = 0
@@ -235,29 +257,55 @@ class Exchange:
     """Request body has been given to a call and cannot be sent again."""
     body_ended: bool = False
     """The call was told that the body is complete."""
-    @property
-    def retargeted(self) -> bool:
-        """A policy chose another path or query for the upstream."""
-        return self.upstream_query is not None or bool(self.upstream_path)
-
     collecting: bool = False
     """Waiting for the whole body, which a policy needs."""
     buffer_response: list[bytes] | None = None
     """The answer's body, collected for policies that need it whole."""
-
-    started: float = 0.0
-    sent_at: float = 0.0
-    upstream_us: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
-    tries: int = 0
     stale_retried: bool = False
-    target_label: str = ""
-    status: int = 0
-    state: int = OK
-    code: str = ""
-    policy: str = ""
-    rule: str = ""
+
+    def __init__(self, door: Door, chain: Chain, peer: str, scheme: bytes, started: float) -> None:
+        self.door = door
+        self.chain = chain
+        self.peer = self.client_ip = peer
+        self.scheme = scheme
+        self.started = started
+        """Monotonic seconds at which the head was complete."""
+        self.runtime: Runtime = None  # type: ignore[assignment]
+        """The Snapshot that this request runs under, compiled; a publish does not change it."""
+        self.method = self.path = self.target = b"-"
+        self.query = self.host = b""
+        self.protocol = "HTTP/1.1"
+        self.headers: list[Header] = _NONE
+        self.forward: list[Header] = _NONE
+        self.content_length: int | None = 0
+        """Body size; 0 is none, None is chunked."""
+        self.close = False
+        """The client asked for the connection to be closed after the answer."""
+        self.request_id = self.traceparent = b""
+        self.forwarded_for = b""
+        """The addresses to report to the upstream: what trusted proxies reported, then the peer."""
+        self.route: CompiledRoute | None = None
+        self.identity: Identity | None = None
+        self.plan = ""
+        self.host_header = b""
+        """The Host sent upstream; empty means what the Route and the Upstream say."""
+        self.upstream_target = b""
+        """Path and query as sent upstream, settled by the core; empty means `target`."""
+        self.extra: list[Header] | None = None
+        """Response headers that policies add to whatever answer goes out."""
+        self.ran = 0
+        """How many request hooks of the chain have run; response hooks of the others are not called."""
+        self.response: UpstreamHead | None = None
+        self.call: UpstreamCall | None = None
+        self.answered = False
+        """An answer has begun: it is too late for another one."""
+        self.finished = False
+        self.body_done = True
+        """The whole request body has arrived."""
+        self.sent_at = 0.0
+        self.upstream_us = self.bytes_in = self.bytes_out = self.tries = self.status = 0
+        self.state = OK
+        self.target_label = self.code = self.policy = ""
 
     def header(self, name: bytes) -> bytes | None:
         """The value of a request header (first line), None if it is not there. `name` in lower case."""

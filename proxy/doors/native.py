@@ -1,4 +1,4 @@
-"""Door one: our own HTTP/1.1 server on asyncio, httptools and uvloop.
+"""Door one: our own HTTP/1.1 server on asyncio and uvloop.
 
 A connection reads a head, or reads a body, or waits for the answer of a request that is complete and keeps
 what the client sends ahead (pipelining) for later, so that answers leave in the order of the requests.
@@ -11,10 +11,10 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, cast
 
-import httptools
-
-from proxy.doors.wire import CONTINUE, LAST_CHUNK, UnsafeAnswer, chunk, head_bytes
+from proxy.core import NO_CHAIN
+from proxy.doors.wire import CLOSE, CONTINUE, LAST_CHUNK, STATUS_LINES, UnsafeAnswer, answer_head, chunk
 from proxy.exchange import Exchange, Header, Response, problem
+from proxy.http.chunked import BadChunk, ChunkedBody
 
 if TYPE_CHECKING:
     from proxy.core import Core
@@ -26,10 +26,43 @@ LINGER_SECONDS = 2.0
 LINGER_BYTES = 1024 * 1024
 DRAIN_BYTES = 64 * 1024
 AHEAD_BYTES = 64 * 1024
-EXTENSION_BYTES = 16 * 1024
-CHUNK_OVERHEAD = 24
 _AHEAD, _BODY = 1, 2
 monotonic = time.monotonic
+
+
+class RequestBody:
+    """A request body on its way in: where it ends, and how it keeps time."""
+
+    __slots__ = ("_chunks", "left", "received", "started")
+
+    def __init__(self, x: Exchange) -> None:
+        self.started = x.started
+        self.received = 0
+        self.left: float = NEVER if x.content_length is None else x.content_length
+        self._chunks = ChunkedBody.of_request() if x.content_length is None else None
+
+    @property
+    def complete(self) -> bool:
+        """All of it is here."""
+        return self._chunks.complete if self._chunks is not None else self.left == 0
+
+    @property
+    def excess(self) -> bool:
+        """Something followed a chunked body in one piece; it is not read, since its start is not known."""
+        return self._chunks is not None and self._chunks.excess
+
+    def take(self, data: bytes) -> tuple[list[bytes], bytes]:
+        """Parts of the body in `data`, and what follows the body. Raises `BadChunk`."""
+        if self._chunks is not None:
+            parts = self._chunks.feed(data)
+            self.received += sum(map(len, parts))
+            return parts, b""
+        rest = b""
+        if len(data) > self.left:
+            data, rest = data[: int(self.left)], data[int(self.left) :]
+        self.left -= len(data)
+        self.received += len(data)
+        return [data], rest
 
 
 class NativeConnection(asyncio.Protocol):
@@ -37,31 +70,28 @@ class NativeConnection(asyncio.Protocol):
 
     transport: asyncio.Transport
     peer = ""
+    peer_bytes = b""
     x: Exchange | None = None
     """The request that is not answered to the end."""
     buffer = b""
     """An incomplete head, or what was sent ahead."""
-    url = b""
-    message_complete = False
-    reading_body = False
-    paused = 0
-    write_paused = False
     requests = 0
     deadline = NEVER
+    body: RequestBody | None = None
+    """The body that is being read, also after its exchange is over."""
+    paused = 0
+    write_paused = False
     chunked_answer = False
     close_after = False
     lingering = False
+    wary = False
+    """The request was refused as malformed: more of it may be under way."""
     discarded = 0
-    unsure_end = False
-    """Something followed a chunked body in one piece: where it begins is not known, so it is not read."""
 
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
         self.core: Core = listener.core
         self.scheme = listener.scheme
-        self.parser = httptools.HttpRequestParser(self)
-        self.lines: list[Header] = []
-        self.body: list[bytes] = []
 
     # -- asyncio.Protocol
 
@@ -69,6 +99,7 @@ class NativeConnection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         self.peer = peer[0] if peer else ""
+        self.peer_bytes = self.peer.encode()
         if self.listener.admit(self):
             self.deadline = monotonic() + self.listener.limits.header_timeout
         else:
@@ -82,15 +113,15 @@ class NativeConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         # A client that half-closes after its request may still read the answer (RFC 9112 9.6).
-        if self.x is None or self.reading_body:
+        if self.x is None or self.body is not None or self.scheme == b"https":
             return False
         self.close_after = True
         return True
 
     def data_received(self, data: bytes) -> None:
         while data:
-            if self.reading_body:
-                data = self._read_body(data)
+            if self.body is not None:
+                data = self._read_body(self.body, data)
             elif self.lingering:
                 data = self._discard(data)
             elif self.x is not None or self.write_paused:
@@ -113,64 +144,39 @@ class NativeConnection(asyncio.Protocol):
         else:
             self._rest()
 
-    # -- httptools callbacks
-
-    def on_message_begin(self) -> None:
-        if self.message_complete and self.reading_body:
-            self.unsure_end = True
-        self.lines = []
-        self.url = b""
-
-    def on_url(self, url: bytes) -> None:
-        self.url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.lines.append((name.lower(), value))
-
-    def on_chunk_header(self) -> None:
-        self.chunks += 1
-
-    def on_body(self, data: bytes) -> None:
-        if not self.unsure_end:
-            self.body.append(data)
-
-    def on_message_complete(self) -> None:
-        self.message_complete = True
-
     # -- heads
 
     def _read_head(self, data: bytes) -> bytes:
-        """Feed the head that `data` begins with to the parser; returns what follows it."""
-        end = data.find(b"\r\n\r\n") + 4
-        if end == 3:
-            self._incomplete(data)
+        """Take the head that `data` begins with; returns what follows it."""
+        end = data.find(b"\r\n\r\n")
+        if end <= 0:
+            return self._incomplete(data) if end else data[2:]
+        if self.buffer:
+            self.buffer = b""
+        if end > self.listener.limits.header_line_bytes and not self._fits(data[: end + 2]):
             return b""
-        head, rest = (data, b"") if end == len(data) else (data[:end], data[end:])
-        self.buffer = b""
-        self.message_complete = False
-        if end > self.listener.limits.header_line_bytes and not self._fits(head):
-            return b""
-        try:
-            self.parser.feed_data(head)
-        except httptools.HttpParserUpgrade:
-            self.message_complete = True
-        except httptools.HttpParserError:
-            self._malformed()
-            return b""
-        if self.url:
-            self._begin()
-        # Without a target there were only empty lines, which may stand in front (RFC 9112 2.2).
+        self.requests += 1
+        self.deadline = NEVER
+        self.x = x = Exchange(self, NO_CHAIN, self.peer, self.scheme, monotonic())
+        x.forwarded_for = self.peer_bytes
+        rest = data[end + 4 :]
+        self.core.begin_head(x, data[:end].split(b"\r\n"))
         return rest
 
-    def _incomplete(self, data: bytes) -> None:
+    def _incomplete(self, data: bytes) -> bytes:
+        if data[:2] == b"\r\n":
+            # An empty line may stand in front of a request (RFC 9112 2.2).
+            self.buffer = b""
+            return data[2:]
         if len(data) > self.listener.limits.header_line_bytes and not self._fits(data):
-            return
-        if data.count(b"\n") != data.count(b"\r\n") or not (b"A" <= data[:1] <= b"Z" or data[:1] == b"\r"):
-            self._malformed()
-            return
+            return b""
+        if data.count(b"\n") != data.count(b"\r\n") or not (b"A" <= data[:1] <= b"Z" or data == b"\r"):
+            self._reject(problem(400, "malformed-request", "This is not an HTTP/1.1 request.", close=True))
+            return b""
         if not self.buffer and self.requests:
             self.deadline = monotonic() + self.listener.limits.header_timeout
         self.buffer = data
+        return b""
 
     def _fits(self, head: bytes) -> bool:
         limits = self.listener.limits
@@ -183,47 +189,14 @@ class NativeConnection(asyncio.Protocol):
             return False
         return True
 
-    def _malformed(self) -> None:
-        self._reject(problem(400, "malformed-request", "The request is not well-formed HTTP/1.1.", close=True))
-
     def _reject(self, response: Response) -> None:
         """The head cannot be read: nothing after it can be either."""
-        x = self._exchange()
-        x.method = x.path = b"-"
-        self.reading_body = False
+        self.x = x = Exchange(self, NO_CHAIN, self.peer, self.scheme, monotonic())
         self.core.reject(x, response)
 
-    def _exchange(self) -> Exchange:
-        self.x = x = Exchange()
-        x.door = self
-        x.peer = self.peer
-        x.scheme = self.scheme
-        x.started = monotonic()
-        return x
-
-    def _begin(self) -> None:
-        self.requests += 1
-        self.deadline = NEVER
-        parser = self.parser
-        version = parser.get_http_version()
-        if version != "1.1" and version != "1.0":
-            self._reject(problem(505, "version-not-supported", "Only HTTP/1.1 and 1.0 are.", close=True))
-            return
-        x = self._exchange()
-        if version == "1.0":
-            x.protocol = "HTTP/1.0"
-        if not self.message_complete:
-            self._expect_body(x)
-        self.core.begin(x, parser.get_method(), self.url, self.lines)
-
-    def _expect_body(self, x: Exchange) -> None:
-        self.reading_body = True
-        self.body_started = x.started
+    def expect_body(self, x: Exchange) -> None:
+        self.body = RequestBody(x)
         self.deadline = x.started + self.listener.limits.idle_timeout
-        self.chunks = 0
-        self.body_bytes = 0
-        self.wire_bytes = 0
-        self.discarded = 0
 
     def _read_ahead(self, data: bytes) -> bytes:
         self.buffer += data
@@ -241,59 +214,44 @@ class NativeConnection(asyncio.Protocol):
 
     # -- bodies
 
-    def _read_body(self, data: bytes) -> bytes:
-        """Feed a part of the body to the parser; returns what follows the body."""
-        x, rest = self.x, b""
-        length = x.content_length if x is not None else self.body_length
-        if length is not None and length - self.body_bytes < len(data):
-            data, rest = data[: length - self.body_bytes], data[length - self.body_bytes :]
+    def _read_body(self, body: RequestBody, data: bytes) -> bytes:
+        """Take a part of the body; returns what follows it."""
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserError:
-            self._broken_body(x)
+            parts, rest = body.take(data)
+        except BadChunk:
+            self._broken_body()
             return b""
-        parts, self.body = self.body, []
-        if not self._within_bounds(data, parts):
-            self._broken_body(x)
-            return b""
-        for part in parts:
-            if x is not None:
+        x = self.x
+        if x is not None and not x.finished:
+            for part in parts:
                 self.core.request_body(x, part)
-        if self.message_complete:
-            self._body_complete(x)
-        elif x is None or x.finished:
+        elif not body.complete:
             self._discard(data)
+        if body.complete:
+            self._body_complete(body, x)
+        elif not self.paused:
+            limits, now = self.listener.limits, monotonic()
+            slowest = body.started + limits.body_timeout + body.received / limits.body_min_rate
+            self.deadline = min(now + limits.idle_timeout, slowest)
         return rest
 
-    def _within_bounds(self, data: bytes, parts: list[bytes]) -> bool:
-        """Keep the deadlines, and the bytes that are neither body nor needed to frame it (threats T-A11, T-A17)."""
-        self.wire_bytes += len(data)
-        self.body_bytes += sum(map(len, parts))
-        limits = self.listener.limits
-        if not self.paused:
-            now = monotonic()
-            slowest = self.body_started + limits.body_timeout + self.body_bytes / limits.body_min_rate
-            self.deadline = min(now + limits.idle_timeout, slowest)
-        overhead = self.wire_bytes - self.body_bytes
-        return overhead <= EXTENSION_BYTES + CHUNK_OVERHEAD * self.chunks
-
-    def _broken_body(self, x: Exchange | None) -> None:
-        self.reading_body = False
+    def _broken_body(self) -> None:
+        x, self.body = self.x, None
         self.close_after = True
         if x is None or x.finished:
             self.transport.close()
         elif x.answered:
             self.core.client_gone(x)
-            self.transport.abort()
+            self.abort(x)
         else:
             self.core.answer(
                 x, problem(400, "malformed-body", "The request body is not well-formed.", close=True)
             )
 
-    def _body_complete(self, x: Exchange | None) -> None:
-        self.reading_body = False
+    def _body_complete(self, body: RequestBody, x: Exchange | None) -> None:
+        self.body = None
         self.deadline = NEVER
-        self.close_after |= self.unsure_end
+        self.close_after |= body.excess
         if x is not None:
             self.core.request_end(x)
         else:
@@ -308,34 +266,31 @@ class NativeConnection(asyncio.Protocol):
 
     # -- the Door of the exchange
 
-    def send_whole(self, x: Exchange, status: int, headers: list[Header], body: bytes) -> None:
-        last = b"" if self._keeps(x) else b"connection: close\r\n"
+    def send_whole(
+        self, x: Exchange, status: int, headers: list[Header], body: bytes, length: int | None, close: bool
+    ) -> None:
+        if close:
+            self.close_after = self.wary = True
+        last = b"" if self._keeps(x) else CLOSE
         try:
-            head = head_bytes(status, headers, last)
+            self.transport.write(answer_head(x, status, headers, length, last) + body)
         except UnsafeAnswer:
             self.abort(x)
-            return
-        self.transport.write(head + body)
-        self._done(x)
-
-    def send_response(self, x: Exchange, status: int, headers: list[Header], body: bytes, close: bool) -> None:
-        self.close_after |= close
-        self.send_whole(x, status, headers, body)
+        else:
+            self._done(x)
 
     def send_head(self, x: Exchange, status: int, headers: list[Header], length: int | None) -> None:
         self.chunked_answer = False
-        if length is not None:
-            framing = b"content-length: %d\r\n" % length
-        elif x.protocol == "HTTP/1.1":
+        framing = b""
+        if length is None and x.protocol == "HTTP/1.1":
             self.chunked_answer = True
             framing = b"transfer-encoding: chunked\r\n"
-        else:
+        elif length is None:
             self.close_after = True
-            framing = b""
         if not self._keeps(x):
-            framing += b"connection: close\r\n"
+            framing += CLOSE
         try:
-            self.transport.write(head_bytes(status, headers, framing))
+            self.transport.write(answer_head(x, status, headers, length, framing))
         except UnsafeAnswer:
             self.core.client_gone(x)
             self.abort(x)
@@ -345,7 +300,8 @@ class NativeConnection(asyncio.Protocol):
 
     def send_informational(self, x: Exchange, status: int, headers: list[Header]) -> None:
         if x.protocol == "HTTP/1.1":
-            self.transport.write(head_bytes(status, headers, b""))
+            lines = b"".join([b"%s: %s\r\n" % pair for pair in headers])
+            self.transport.write(b"%s%s\r\n" % (STATUS_LINES[status], lines))
 
     def send_body(self, x: Exchange, data: bytes) -> None:
         self.transport.write(chunk(data) if self.chunked_answer else data)
@@ -368,7 +324,7 @@ class NativeConnection(asyncio.Protocol):
             self._resume(_BODY)
 
     def continue_body(self, x: Exchange) -> None:
-        if self.x is x and not self.wire_bytes:
+        if self.x is x and self.body is not None and not self.body.received:
             self.transport.write(CONTINUE)
 
     def switch(self, x: Exchange, headers: list[Header], relay: UpstreamRelay, early: bytes) -> None:
@@ -378,26 +334,25 @@ class NativeConnection(asyncio.Protocol):
 
     def _keeps(self, x: Exchange) -> bool:
         """Whether the connection serves another request after this answer (RFC 9112 9.3)."""
-        if self.close_after or x.close or self.listener.draining:
-            keeps = False
-        elif self.reading_body and (
-            x.expect_continue or x.content_length is None or x.content_length - self.body_bytes > DRAIN_BYTES
+        if (
+            self.close_after
+            or x.close
+            or self.listener.draining
+            or (self.body is not None and (x.expect_continue or self.body.left > DRAIN_BYTES))
+            or (x.protocol == "HTTP/1.0" and not x.keep_alive)
         ):
-            keeps = False
-        else:
-            keeps = x.protocol == "HTTP/1.1" or x.keep_alive
-        self.close_after = not keeps
-        return keeps
+            self.close_after = True
+            return False
+        return True
 
     def _done(self, x: Exchange) -> None:
         """The answer is out."""
         self.x = None
-        self.body_length = x.content_length
         if self.paused:
             self._resume(self.paused)
         if self.close_after:
             self._close()
-        elif not self.reading_body:
+        elif self.body is None:
             self._await_next()
 
     def _await_next(self) -> None:
@@ -411,10 +366,10 @@ class NativeConnection(asyncio.Protocol):
 
     def _close(self) -> None:
         """Close so that the client can read the answer although it may still be sending (RFC 9112 9.6)."""
-        if not (self.reading_body or self.buffer or self.unsure_end or self.requests == 0):
+        if self.body is None and not self.buffer and self.requests and not self.wary:
             self.transport.close()
             return
-        self.reading_body = False
+        self.body = None
         self.lingering = True
         self.discarded = 0
         self.buffer = b""
@@ -425,7 +380,7 @@ class NativeConnection(asyncio.Protocol):
     def _pause(self, reason: int) -> None:
         if not self.paused:
             self.transport.pause_reading()
-            if self.reading_body:
+            if self.body is not None:
                 self.deadline = NEVER
         self.paused |= reason
 
@@ -433,7 +388,7 @@ class NativeConnection(asyncio.Protocol):
         self.paused &= ~reason
         if not self.paused and not self.transport.is_closing():
             self.transport.resume_reading()
-            if self.reading_body:
+            if self.body is not None:
                 self.deadline = monotonic() + self.listener.limits.idle_timeout
 
     # -- deadlines and drain, from the listener
@@ -442,7 +397,7 @@ class NativeConnection(asyncio.Protocol):
         """The deadline has passed: what it was for depends on what the connection was doing."""
         self.deadline = NEVER
         x = self.x
-        if x is not None and self.reading_body and not x.answered:
+        if x is not None and self.body is not None and not x.answered:
             self.listener.metrics.bump("body_timeouts")
             self.core.answer(x, problem(408, "body-timeout", "The request body took too long.", close=True))
         elif self.buffer and x is None and not self.lingering and not self.write_paused:

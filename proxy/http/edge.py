@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from proxy.exchange import Exchange, Header, Response, problem
 from proxy.http.addresses import canonical_ip
-from proxy.http.path import PathError, canonical, split_absolute
+from proxy.http.lines import BadLine, LineReader, Special, valid_header
+from proxy.http.path import PathError, canonical, plain_path, split_absolute
 
 if TYPE_CHECKING:
     from proxy.runtime import Runtime
@@ -42,7 +43,6 @@ class Kind(enum.IntEnum):
     REFUSE = 11
 
 
-KEEP, DROP = Kind.KEEP, Kind.DROP
 _KINDS: dict[bytes, int] = {
     b"host": Kind.HOST,
     b"content-length": Kind.LENGTH,
@@ -64,32 +64,22 @@ _KINDS: dict[bytes, int] = {
 }
 # Only the gateway says who calls (threats T-B01); no upstream may take a client's word for it.
 _OWNED = (b"x-consumer-", b"x-credential-", b"x-authenticated-", b"x-gateway-", b"x-tidegate-", b"x-envoy-")
-_KNOWN_CAP = 4096
-_known: dict[bytes, int] = dict(_KINDS)
+_HOSTS_CAP = 4096
 _hosts: dict[bytes, bytes] = {}
 
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_VALUE = re.compile(rb"[\t -~\x80-\xff]*")
 _HOST = re.compile(rb"(?P<name>[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
 _DIGITS = re.compile(rb"[0-9]{1,15}")
+_REQUEST_LINE = re.compile(rb"[A-Za-z]+ [!-~]+ HTTP/[0-9]\.[0-9]")
 
 
 def classify(name: bytes) -> int:
-    """What to do with header lines of this (lower-case) name; remembers the answer for common names."""
+    """What to do with headers that are not known by name."""
     if b"_" in name:
-        kind: int = Kind.REFUSE  # X_Consumer_Id would become X-Consumer-Id behind us (threats T-B02)
-    elif name.startswith(_OWNED):
-        kind = Kind.DROP
-    else:
-        kind = Kind.KEEP
-    if len(_known) < _KNOWN_CAP and len(name) <= 64:
-        _known[name] = kind
-    return kind
+        return Kind.REFUSE  # X_Consumer_Id would become X-Consumer-Id behind us (threats T-B02)
+    return Kind.DROP if name.startswith(_OWNED) else Kind.KEEP
 
 
-def valid_header(name: bytes, value: bytes) -> bool:
-    """A header line whose name is a token and whose value holds no control bytes (RFC 9110 5.1, 5.5)."""
-    return _TOKEN.fullmatch(name) is not None and _VALUE.fullmatch(value) is not None
+LINES = LineReader(_KINDS, classify)
 
 
 def canonical_host(raw: bytes) -> bytes | None:
@@ -103,7 +93,7 @@ def canonical_host(raw: bytes) -> bytes | None:
     host = match["name"].rstrip(b".")
     if host.startswith(b"[") and canonical_ip(host[1:-1].decode()) is None:
         return None
-    if len(_hosts) < _KNOWN_CAP and len(raw) <= 255:
+    if len(_hosts) < _HOSTS_CAP and len(raw) <= 255:
         _hosts[raw] = host
     return host
 
@@ -113,43 +103,115 @@ def refuse(status: int, code: str, detail: str) -> Response:
     return problem(status, code, detail, close=True)
 
 
+def admit_head(x: Exchange, head: list[bytes], runtime: Runtime) -> Response | None:
+    """Read a head's lines (the request line first) onto the exchange, or say why it is refused."""
+    line = head[0].split(b" ")
+    if len(line) != 3 or line[2] != b"HTTP/1.1" or line[0] not in METHODS:
+        refusal = _request_line(x, head[0])
+        if refusal is not None:
+            return refusal
+    if len(head) > runtime.limits.header_count + 1:
+        return _too_many(runtime)
+    remembered, learn = LINES.remembered, LINES.learn
+    kept: list[Header] = []
+    special: list[Special] = []
+    try:
+        for index in range(1, len(head)):
+            text = head[index]
+            entry = remembered.get(text) or learn(text)
+            if entry.__class__ is tuple:
+                kept.append(entry)  # type: ignore[arg-type]
+            else:
+                special.append(entry)  # type: ignore[arg-type]
+    except BadLine:
+        return refuse(400, "malformed-request", "A header line is not well-formed.")
+    return _settle(x, line[0], line[1], kept, special, runtime)
+
+
+def split_lines(head: list[bytes]) -> list[Header]:
+    """All header lines of a well-formed head as pairs, what the edge took away included."""
+    pairs = (line.partition(b":") for line in head[1:])
+    return [(name.lower(), value.strip(b" \t")) for name, _, value in pairs]
+
+
 def admit(
-    x: Exchange, method: bytes, target: bytes, lines: Sequence[Header], runtime: Runtime
+    x: Exchange, method: bytes, target: bytes, headers: Sequence[Header], runtime: Runtime
 ) -> Response | None:
-    """Fill the exchange with the canonical request, or say why it is refused."""
+    """The same for a request that another server has parsed; names in lower case."""
     if method not in METHODS:
         return refuse(405, "method-not-supported", "This method is not supported.")
-    if len(lines) > runtime.limits.header_count:
-        return refuse(431, "too-many-headers", f"At most {runtime.limits.header_count} header lines are allowed.")
+    if len(headers) > runtime.limits.header_count:
+        return _too_many(runtime)
+    kept: list[Header] = []
+    special: list[Special] = []
+    for name, value in headers:
+        if not valid_header(name, value):
+            return refuse(400, "malformed-request", "A header line is not well-formed.")
+        entry = LINES.entry(name, value)
+        if isinstance(entry, Special):
+            special.append(entry)
+        else:
+            kept.append(entry)
+    return _settle(x, method, target, kept, special, runtime)
+
+
+def _too_many(runtime: Runtime) -> Response:
+    return refuse(431, "too-many-headers", f"At most {runtime.limits.header_count} header lines are allowed.")
+
+
+def _request_line(x: Exchange, line: bytes) -> Response | None:
+    """Anything but a supported method with HTTP/1.1: HTTP/1.0 is served, the rest refused."""
+    if not _REQUEST_LINE.fullmatch(line):
+        return refuse(400, "malformed-request", "The request line is not well-formed.")
+    method, _, version = line.split(b" ")
+    if version == b"HTTP/1.0":
+        x.protocol = "HTTP/1.0"
+    elif version != b"HTTP/1.1":
+        return refuse(505, "version-not-supported", "Only HTTP/1.1 and HTTP/1.0 are served here.")
+    if method not in METHODS:
+        if method.upper() in METHODS:
+            return refuse(400, "malformed-request", "Methods are written in upper case.")
+        return refuse(405, "method-not-supported", "This method is not supported.")
+    return None
+
+
+def _settle(
+    x: Exchange, method: bytes, target: bytes, kept: list[Header], special: list[Special], runtime: Runtime
+) -> Response | None:
     x.method = method
     x.runtime = runtime
-    special: list[tuple[int, bytes]] | None = None
-    kept: list[Header] = []
+    x.headers = x.forward = kept
     host = b""
-    for pair in lines:
-        kind = _known.get(pair[0])
-        if kind is None:
-            kind = classify(pair[0])
-        if kind == KEEP:
-            kept.append(pair)
-        elif kind == Kind.HOST:
+    rest: list[Special] | None = None
+    for entry in special:
+        kind = entry.kind
+        if kind == _HOST_KIND:
             if host:
                 return refuse(400, "duplicate-host", "There is more than one Host header.")
-            host = pair[1]
-        elif kind == Kind.REFUSE:
+            host = entry.value
+        elif kind == _REFUSE_KIND:
             return refuse(400, "header-underscore", "Header names with an underscore are not accepted.")
-        elif kind != DROP:
-            if special is None:
-                special = []
-            special.append((kind, pair[1]))
-    x.headers = x.forward = kept
-    refusal = _target(x, target, host)
-    if refusal is not None or special is None:
-        return refusal
-    return _special(x, special)
+        elif kind != _DROP_KIND:
+            if rest is None:
+                rest = []
+            rest.append(entry)
+    name = _hosts.get(host) or canonical_host(host)
+    if name is None:
+        return refuse(400, "bad-host", "The Host header is missing or malformed.")
+    x.host = name
+    if target and plain_path(target):
+        x.path = x.target = target
+    else:
+        refusal = _target(x, target)
+        if refusal is not None:
+            return refusal
+    return _special(x, rest) if rest is not None else None
 
 
-def _target(x: Exchange, target: bytes, host: bytes) -> Response | None:
+_HOST_KIND, _REFUSE_KIND, _DROP_KIND = int(Kind.HOST), int(Kind.REFUSE), int(Kind.DROP)
+
+
+def _target(x: Exchange, target: bytes) -> Response | None:
     if target[:1] != b"/":
         if target == b"*" and x.method == b"OPTIONS":
             target = b"/"
@@ -157,14 +219,10 @@ def _target(x: Exchange, target: bytes, host: bytes) -> Response | None:
             split = split_absolute(target)
             if split is None:
                 return refuse(400, "bad-target", "The request target must be a path that starts with '/'.")
-            # RFC 9112 3.2.2: the authority of an absolute target takes the place of Host.
+            # RFC 9112 3.2.2 lets the target's authority win; where it contradicts Host nobody is to be believed.
             _, authority, target = split
-            if not host or canonical_host(host) != canonical_host(authority):
+            if canonical_host(authority) != x.host:
                 return refuse(400, "host-mismatch", "The target's authority and the Host header differ.")
-    canonical_name = _hosts.get(host) or canonical_host(host)
-    if canonical_name is None:
-        return refuse(400, "bad-host", "The Host header is missing or malformed.")
-    x.host = canonical_name
     result = canonical(target, allow_encoded=True)
     if isinstance(result, PathError):
         return refuse(400, "bad-path", result.reason)
@@ -175,11 +233,12 @@ def _target(x: Exchange, target: bytes, host: bytes) -> Response | None:
     return None
 
 
-def _special(x: Exchange, special: list[tuple[int, bytes]]) -> Response | None:
+def _special(x: Exchange, special: list[Special]) -> Response | None:
     lengths: list[bytes] = []
     encodings: list[bytes] = []
     forwarded = False
-    for kind, value in special:
+    for entry in special:
+        kind, value = entry.kind, entry.value
         if kind == Kind.LENGTH:
             lengths.append(value)
         elif kind == Kind.ENCODING:
@@ -191,7 +250,7 @@ def _special(x: Exchange, special: list[tuple[int, bytes]]) -> Response | None:
         elif kind == Kind.TRACE:
             x.traceparent = value
         elif kind == Kind.REQUEST_ID:
-            x.request_id = value
+            x.client_request_id = value
         elif kind == Kind.FORWARDED:
             forwarded = True
         elif value.lower() != b"100-continue":
@@ -199,6 +258,7 @@ def _special(x: Exchange, special: list[tuple[int, bytes]]) -> Response | None:
         else:
             x.expect_continue = x.protocol == "HTTP/1.1"
     x.was_forwarded = forwarded
+    x.websocket = x.websocket and x.upgrade and x.method == b"GET"
     return _framing(x, lengths, encodings) if lengths or encodings else None
 
 

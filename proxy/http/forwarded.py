@@ -17,11 +17,12 @@ _FORWARDED_PAIR = re.compile(r'\s*([a-z]+)="?([^",;]*)"?\s*', re.IGNORECASE)
 MAX_HOPS = 32
 
 
-def believe(x: Exchange, lines: list[Header], runtime: Runtime, client_id: bytes) -> None:
-    """Take over client address, scheme, host and request id from the trusted proxy that sent `x`."""
-    accepted = accept_request_id(client_id) if client_id else None
-    if accepted is not None:
-        x.request_id = accepted
+def believe(x: Exchange, lines: list[Header], runtime: Runtime) -> None:
+    """Take over client address, scheme, host and request id if it is a trusted proxy that sent `x`."""
+    if runtime.trusted is None or x.peer not in runtime.trusted:
+        return
+    if x.client_request_id:
+        x.request_id = accept_request_id(x.client_request_id) or b""
     if not x.was_forwarded:
         return
     if runtime.use_forwarded:

@@ -30,6 +30,8 @@ class CompiledRoute:
     meter: Any = None
     upstream: Any = None
     body_bytes: int = 0
+    plain: bool = False
+    """Path and Host go upstream as they are; no redirect."""
 
     methods: frozenset[bytes] | None = None
     test: Test | None = None

@@ -6,8 +6,7 @@ import enum
 import re
 
 from proxy.exchange import Exchange, Header, UpstreamHead
-
-_DIGITS = re.compile(rb"[0-9]{1,15}")
+from proxy.http.lines import BadLine, LineReader, Special
 
 
 class UnsafeHeader(Exception):
@@ -58,54 +57,98 @@ class BadAnswer(Exception):
 
 
 class _Kind(enum.IntEnum):
-    KEEP = 0
     LENGTH = 1
     ENCODING = 2
     CONNECTION = 3
     DROP = 4
 
 
-_KINDS: dict[bytes, int] = {
-    b"content-length": _Kind.LENGTH,
-    b"transfer-encoding": _Kind.ENCODING,
-    b"connection": _Kind.CONNECTION,
-    **dict.fromkeys(
-        b"keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer upgrade "
-        b"x-request-id".split(),
-        _Kind.DROP,
-    ),
-}
+_LENGTH = int(_Kind.LENGTH)
+LINES = LineReader(
+    {
+        b"content-length": _Kind.LENGTH,
+        b"transfer-encoding": _Kind.ENCODING,
+        b"connection": _Kind.CONNECTION,
+        **dict.fromkeys(
+            b"keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer upgrade "
+            b"x-request-id".split(),
+            _Kind.DROP,
+        ),
+    }
+)
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?")
+_statuses: dict[bytes, tuple[int, bool]] = {}
 
 
-def read_head(status: int, lines: list[Header]) -> tuple[UpstreamHead, bool]:
-    """The head without hop-by-hop headers, and whether the body is chunked. Raises `BadAnswer`."""
+class AnswerHead:
+    """An answer's head as far as the transport is concerned.
+
+    `keeps` says whether the connection may serve another call; `chunked` and `head.length` frame the body,
+    with neither it ends where the connection does.
+    """
+
+    __slots__ = ("chunked", "head", "keeps")
+
+    def __init__(self, head: UpstreamHead, chunked: bool, keeps: bool) -> None:
+        self.head = head
+        self.chunked = chunked
+        self.keeps = keeps
+
+
+def read_head(text: list[bytes]) -> AnswerHead:
+    """Read the lines of an answer's head, the status line first. Raises `BadAnswer`."""
+    status, keeps = _statuses.get(text[0]) or _status(text[0])
+    remembered = LINES.remembered
     kept: list[Header] = []
     length: bytes | None = None
-    encoding: bytes | None = None
-    named: bytes | None = None
-    for pair in lines:
-        kind = _KINDS.get(pair[0])
-        if kind is None:
-            kept.append(pair)
-        elif kind == _Kind.LENGTH:
-            if length is not None:
-                raise BadAnswer("more than one Content-Length")
-            length = pair[1]
-        elif kind == _Kind.ENCODING:
-            if encoding is not None or pair[1].lower() != b"chunked":
-                raise BadAnswer("unknown Transfer-Encoding")
-            encoding = pair[1]
-        elif kind == _Kind.CONNECTION:
-            named = pair[1] if named is None else b"%s,%s" % (named, pair[1])
-    if length is not None and (encoding is not None or not _DIGITS.fullmatch(length)):
-        raise BadAnswer("ambiguous Content-Length")
-    if named is not None:
-        kept = without_named(kept, named)
-    return UpstreamHead(status, kept, None if length is None else int(length)), encoding is not None
+    others: list[Special] | None = None
+    try:
+        for index in range(1, len(text)):
+            line = text[index]
+            entry = remembered.get(line) or LINES.learn(line)
+            if entry.__class__ is tuple:
+                kept.append(entry)  # type: ignore[arg-type]
+            elif entry.kind == _LENGTH and length is None:  # type: ignore[union-attr]
+                length = entry.value  # type: ignore[union-attr]
+            else:
+                if others is None:
+                    others = []
+                others.append(entry)  # type: ignore[arg-type]
+    except BadLine:
+        raise BadAnswer("a header line is not well-formed") from None
+    if length is not None and not length.isdigit() or len(length or b"") > 15:
+        raise BadAnswer("a malformed Content-Length")
+    answer = AnswerHead(UpstreamHead(status, kept, None if length is None else int(length)), False, keeps)
+    if others is not None:
+        _apply(answer, others)
+    return answer
 
 
-def without_named(headers: list[Header], connection: bytes) -> list[Header]:
-    """Headers less those that the Connection header names (RFC 9110 7.6.1)."""
-    named = {option.strip(b" \t") for option in connection.lower().split(b",")}
-    named -= {b"close", b"keep-alive", b"upgrade"}
-    return [pair for pair in headers if pair[0] not in named] if named else headers
+def _status(line: bytes) -> tuple[int, bool]:
+    match = _STATUS_LINE.fullmatch(line)
+    if match is None:
+        raise BadAnswer("a malformed status line")
+    result = (int(match[2]), match[1] == b"1")
+    if len(_statuses) < 256 and len(line) < 64:
+        _statuses[line] = result
+    return result
+
+
+def _apply(answer: AnswerHead, others: list[Special]) -> None:
+    head = answer.head
+    for entry in others:
+        if entry.kind == _Kind.LENGTH:
+            raise BadAnswer("more than one Content-Length")
+        if entry.kind == _Kind.ENCODING:
+            if answer.chunked or head.length is not None or entry.value.lower() != b"chunked":
+                raise BadAnswer("an unknown or ambiguous Transfer-Encoding")
+            answer.chunked = True
+        elif entry.kind == _Kind.CONNECTION:
+            value = entry.value.lower()
+            if value == b"keep-alive":
+                answer.keeps = True
+                continue
+            options = {option.strip(b" \t") for option in value.split(b",")}
+            answer.keeps = b"close" not in options and (answer.keeps or b"keep-alive" in options)
+            # RFC 9110 7.6.1: what Connection names is for us, not for the client.
+            head.headers = [pair for pair in head.headers if pair[0] not in options]

@@ -6,10 +6,9 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, cast
 
-import httptools
-
-from proxy.exchange import Exchange, Header, UpstreamHead
-from proxy.upstream.heads import BadAnswer, UnsafeHeader, read_head, request_head
+from proxy.exchange import Exchange
+from proxy.http.chunked import BadChunk, ChunkedBody
+from proxy.upstream.heads import AnswerHead, BadAnswer, UnsafeHeader, read_head, request_head
 from proxy.upstream.transport import Cause, Failure, Listener, RelayEnd
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADER_LINES = 100
 MAX_INFORMATIONAL = 8
+LAST_CHUNK = b"0\r\n\r\n"
 NEVER = float("inf")
 monotonic = time.monotonic
 
@@ -28,34 +28,27 @@ class Http1Connection(asyncio.Protocol):
     As the `UpstreamCall` of its exchange it takes the request body; to the `Listener` it reports the answer.
     """
 
+    transport: asyncio.Transport
+    x: Exchange | None = None
+    deadline = NEVER
+    idle_since = 0.0
+    calls = 0
+    closed = False
+    relay: RelayEnd | None = None
+    buffer = b""
+    """An incomplete head."""
+    answer: AnswerHead | None = None
+    """The head of the answer whose body is being read."""
+    chunks: ChunkedBody | None = None
+    left = 0
+    """Bytes of body to come; -1 if it ends with the connection."""
+    informational = 0
+    chunked_request = False
+
     def __init__(self, pool: UpstreamPool, instance: Instance, listener: Listener) -> None:
         self.pool = pool
         self.instance = instance
         self.listener = listener
-        self.x: Exchange | None = None
-        self.transport: asyncio.Transport = cast(asyncio.Transport, None)
-        self.parser = httptools.HttpResponseParser(self)
-        self.deadline = NEVER
-        self.idle_since = 0.0
-        self.calls = 0
-        self.closed = False
-        self.relay: RelayEnd | None = None
-        self._chunked_request = False
-        self._reset()
-
-    def _reset(self) -> None:
-        self.lines: list[Header] = []
-        self.parts: list[bytes] = []
-        self.informational: list[tuple[int, list[Header]]] | None = None
-        self.informational_count = 0
-        self.status = 0
-        self.head_bytes = 0
-        self.head_seen = False
-        self.announced = False
-        self.complete = False
-        self.excess = False
-        self.until_close = False
-        self.broken = False
 
     # -- asyncio.Protocol
 
@@ -70,10 +63,11 @@ class Http1Connection(asyncio.Protocol):
             self.relay.relay_closed()
             self.relay = None
         elif self.x is not None:
-            if exc is None and self.until_close and self.head_seen:
-                self._finish()
+            if exc is None and self.left == -1 and self.answer is not None:
+                self._end(keep=False)
             else:
-                self._fail(Cause.BROKEN if self.calls == 1 or self.head_bytes else Cause.STALE)
+                fresh = self.calls == 1 or self.buffer or self.answer or self.informational
+                self._fail(Cause.BROKEN if fresh else Cause.STALE)
 
     def eof_received(self) -> bool:
         return False
@@ -81,29 +75,13 @@ class Http1Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.relay is not None:
             self.relay.relay_data(data)
-            return
-        x = self.x
-        if x is None:
+        elif self.x is None:
+            self.closed = True
             self.transport.abort()
-            return
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._switch(x, data[upgrade.args[0] :])
-            return
-        except httptools.HttpParserError as error:
-            self._fail(Cause.PROTOCOL, str(error))
-            return
-        self.head_bytes += len(data)
-        if self.informational:
-            self._report_informational(x)
-        if not self.head_seen:
-            if self.head_bytes > MAX_HEAD_BYTES or len(self.lines) > MAX_HEADER_LINES:
-                self._fail(Cause.PROTOCOL, "the answer's head is too large")
-        elif not self.announced:
-            self._announce(x)
+        elif self.answer is not None:
+            self._body(data)
         else:
-            self._pass_on(x)
+            self._head(self.x, self.buffer + data if self.buffer else data)
 
     def pause_writing(self) -> None:
         if self.relay is not None:
@@ -117,69 +95,36 @@ class Http1Connection(asyncio.Protocol):
         elif self.x is not None:
             self.x.door.resume_body(self.x)
 
-    # -- httptools callbacks
-
-    def on_message_begin(self) -> None:
-        if self.complete:
-            self.excess = True
-        else:
-            self.lines = []
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.lines.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        status = self.parser.get_status_code()
-        if status >= 200:
-            if not self.complete:
-                self.status = status
-                self.head_seen = True
-        elif status != 101:
-            self.informational_count += 1
-            if self.informational is None:
-                self.informational = []
-            if self.informational_count <= MAX_INFORMATIONAL:
-                self.informational.append((status, self.lines))
-
-    def on_body(self, data: bytes) -> None:
-        if not self.complete:
-            self.parts.append(data)
-
-    def on_message_complete(self) -> None:
-        if self.status >= 200:
-            self.complete = True
-
     # -- a call
 
     def start(self, x: Exchange) -> None:
         """Send the request of `x`; its body follows through `write_body`."""
-        instance = self.instance
         try:
-            head = request_head(x, instance.host_header)
+            head = request_head(x, self.instance.host_header)
         except UnsafeHeader:
-            self.x = x
-            self._release()
+            self.pool.release(self)
             self.listener.upstream_failed(x, Failure(Cause.UNSAFE, sent=False))
             return
         self.x = x
         self.calls += 1
-        instance.in_flight += 1
-        x.target_label = instance.label
-        self._chunked_request = x.content_length is None
+        self.instance.in_flight += 1
         now = x.sent_at = monotonic()
         self.deadline = now + self.pool.first_byte_timeout
         x.call = self
         self.transport.write(head)
+        if x.content_length != 0:
+            self.chunked_request = x.content_length is None
+            self.listener.upstream_started(x)
 
     def write_body(self, data: bytes) -> None:
-        if self._chunked_request:
+        if self.chunked_request:
             data = b"%x\r\n%s\r\n" % (len(data), data)
         self.transport.write(data)
-        if not self.head_seen:
+        if self.answer is None:
             self.deadline = monotonic() + self.pool.first_byte_timeout
 
     def end_body(self) -> None:
-        if self._chunked_request:
+        if self.chunked_request:
             self.transport.write(b"0\r\n\r\n")
 
     def pause_reading(self) -> None:
@@ -187,8 +132,8 @@ class Http1Connection(asyncio.Protocol):
         self.transport.pause_reading()
 
     def resume_reading(self) -> None:
-        self.deadline = monotonic() + self.pool.config.idle_timeout
         if not self.closed:
+            self.deadline = monotonic() + self.pool.config.idle_timeout
             self.transport.resume_reading()
 
     def cancel(self) -> None:
@@ -204,82 +149,125 @@ class Http1Connection(asyncio.Protocol):
 
     # -- the answer
 
-    def _report_informational(self, x: Exchange) -> None:
-        informational, self.informational = self.informational, None
-        if self.informational_count > MAX_INFORMATIONAL:
-            self._fail(Cause.PROTOCOL, "too many 1xx answers")
+    def _head(self, x: Exchange, data: bytes) -> None:
+        """`data` begins with a head."""
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            if len(data) > MAX_HEAD_BYTES or data.count(b"\n") != data.count(b"\r\n"):
+                self._fail(Cause.PROTOCOL, "the answer's head is too large or malformed")
+            self.buffer = data
             return
-        self.deadline = monotonic() + self.pool.first_byte_timeout
-        for status, lines in informational or ():
-            self.listener.upstream_informational(x, status, lines)
-
-    def _announce(self, x: Exchange) -> None:
-        now = monotonic()
-        x.upstream_us = int((now - x.sent_at) * 1e6)
-        if len(self.lines) > MAX_HEADER_LINES:
-            self._fail(Cause.PROTOCOL, "too many header lines")
-            return
+        self.buffer = b""
+        text = data[:end].split(b"\r\n")
         try:
-            head, chunked = read_head(self.status, self.lines)
+            if len(text) > MAX_HEADER_LINES + 1 or end > MAX_HEAD_BYTES:
+                raise BadAnswer("the answer's head is too large")
+            answer = read_head(text)
         except BadAnswer as error:
             self._fail(Cause.PROTOCOL, str(error))
             return
-        self.announced = True
-        if x.method == b"HEAD":
-            self._end_without_body(x, head)
-        elif self.complete:
-            parts = self.parts
-            body = (parts[0] if len(parts) == 1 else b"".join(parts)) if parts else b""
-            self._finish_whole(x, head, body)
+        head, rest = answer.head, data[end + 4 :]
+        if head.status < 200:
+            self._informational(x, answer, rest)
+            return
+        x.upstream_us = int((monotonic() - x.sent_at) * 1e6)
+        if x.method == b"HEAD" or head.status == 204 or head.status == 304:
+            self._release(answer.keeps and not rest)
+            self.listener.upstream_whole(x, head, b"")
+        elif head.length is not None and head.length == len(rest):
+            self._release(answer.keeps)
+            self.listener.upstream_whole(x, head, rest)
+        elif head.length == 0:
+            self._release(False)
+            self.listener.upstream_whole(x, head, b"")
         else:
-            self.until_close = not chunked and head.length is None
-            self.deadline = now + self.pool.config.idle_timeout
-            self.listener.upstream_head(x, head)
-            if self.parts and self.x is x:
-                self._pass_on(x)
+            self._begin_body(x, answer, rest)
 
-    def _end_without_body(self, x: Exchange, head: UpstreamHead) -> None:
-        # llhttp cannot be told that this answer has no body, so it is given up in mid-message.
-        if self.parts:
-            self.broken = True
-        self.parser = httptools.HttpResponseParser(self)
-        self._finish_whole(x, head, b"")
+    def _informational(self, x: Exchange, answer: AnswerHead, rest: bytes) -> None:
+        self.informational += 1
+        if answer.head.status == 101:
+            self._switch(x, answer, rest)
+        elif self.informational > MAX_INFORMATIONAL:
+            self._fail(Cause.PROTOCOL, "too many 1xx answers")
+        else:
+            self.deadline = monotonic() + self.pool.first_byte_timeout
+            self.listener.upstream_informational(x, answer.head.status, answer.head.headers)
+            if rest and self.x is x:
+                self._head(x, rest)
 
-    def _finish_whole(self, x: Exchange, head: UpstreamHead, body: bytes) -> None:
-        self._release()
-        self.listener.upstream_whole(x, head, body)
+    def _begin_body(self, x: Exchange, answer: AnswerHead, data: bytes) -> None:
+        head = answer.head
+        self.answer = answer
+        if answer.chunked:
+            self.chunks = ChunkedBody.of_response()
+        else:
+            self.left = -1 if head.length is None else head.length
+        if answer.chunked and data.endswith(LAST_CHUNK):
+            self._whole_chunks(x, answer, data)
+            return
+        self.deadline = monotonic() + self.pool.config.idle_timeout
+        self.listener.upstream_head(x, head)
+        if data and self.x is x:
+            self._body(data)
 
-    def _pass_on(self, x: Exchange) -> None:
-        parts = self.parts
-        if parts:
-            self.parts = []
-            self.deadline = monotonic() + self.pool.config.idle_timeout
-            self.listener.upstream_body(x, parts[0] if len(parts) == 1 else b"".join(parts))
-        if self.complete and self.x is x:
-            self._finish()
+    def _whole_chunks(self, x: Exchange, answer: AnswerHead, data: bytes) -> None:
+        """A chunked answer that very likely is here to its end."""
+        chunks = self.chunks
+        assert chunks is not None  # noqa: S101 - for the type checker: just made
+        try:
+            body = b"".join(chunks.feed(data))
+        except BadChunk as error:
+            self._fail(Cause.PROTOCOL, str(error))
+            return
+        if chunks.complete:
+            self._release(answer.keeps and not chunks.excess)
+            self.listener.upstream_whole(x, answer.head, body)
+            return
+        self.deadline = monotonic() + self.pool.config.idle_timeout
+        self.listener.upstream_head(x, answer.head)
+        if self.x is x:
+            self.listener.upstream_body(x, body)
 
-    def _finish(self) -> None:
+    def _body(self, data: bytes) -> None:
+        x, chunks, answer = self.x, self.chunks, self.answer
+        assert x is not None and answer is not None  # noqa: S101 - for the type checker
+        self.deadline = monotonic() + self.pool.config.idle_timeout
+        keep = answer.keeps
+        if chunks is not None:
+            try:
+                parts = chunks.feed(data)
+            except BadChunk as error:
+                self._fail(Cause.PROTOCOL, str(error))
+                return
+            for part in parts:
+                self.listener.upstream_body(x, part)
+            complete, keep = chunks.complete, keep and not chunks.excess
+        elif self.left < 0:
+            self.listener.upstream_body(x, data)
+            complete = False
+        else:
+            if len(data) > self.left:
+                data, keep = data[: self.left], False
+            self.left -= len(data)
+            self.listener.upstream_body(x, data)
+            complete = self.left == 0
+        if complete and self.x is x:
+            self._end(keep)
+
+    def _end(self, keep: bool) -> None:
         x = self.x
-        assert x is not None  # noqa: S101 - for the type checker: only called within a call
-        self._release()
+        assert x is not None  # noqa: S101 - for the type checker
+        self._release(keep)
         self.listener.upstream_end(x)
 
-    def _release(self) -> None:
+    def _release(self, keep: bool) -> None:
         """The call is over: back to the pool if nothing speaks against it."""
         x, self.x = self.x, None
         self.instance.in_flight -= 1
         self.deadline = NEVER
-        reusable = (
-            x is not None
-            and x.body_done
-            and not self.closed
-            and not self.excess
-            and not self.broken
-            and not self.until_close
-            and self.parser.should_keep_alive()
-        )
-        self._reset()
-        if reusable:
+        self.answer = self.chunks = None
+        self.informational = 0
+        if keep and x is not None and x.body_done and not self.closed:
             self.pool.release(self)
         else:
             self.transport.close()
@@ -295,15 +283,15 @@ class Http1Connection(asyncio.Protocol):
 
     # -- a relay, after 101
 
-    def _switch(self, x: Exchange, early: bytes) -> None:
-        if not x.websocket or self.parser.get_status_code() != 101:
+    def _switch(self, x: Exchange, answer: AnswerHead, early: bytes) -> None:
+        if not x.websocket:
             self._fail(Cause.PROTOCOL, "an upgrade that nobody asked for")
             return
         self.instance.in_flight -= 1
         self.x = None
         self.deadline = NEVER
         x.upstream_us = int((monotonic() - x.sent_at) * 1e6)
-        self.listener.upstream_switched(x, self.lines, self, early)
+        self.listener.upstream_switched(x, answer.head.headers, self, early)
 
     def relay_to(self, end: RelayEnd) -> None:
         self.relay = end
@@ -326,10 +314,8 @@ class Http1Transport:
         idle = instance.idle
         while idle:
             connection = idle.pop()
-            if not connection.closed and not connection.transport.is_closing():
+            if not connection.closed:
                 connection.start(x)
-                if x.call is connection and x.content_length != 0:
-                    self.listener.upstream_started(x)
                 return
         task = asyncio.get_running_loop().create_task(self._connect(x, instance))
         self.tasks.add(task)
@@ -361,8 +347,6 @@ class Http1Transport:
             pool.release(connection)
             return
         connection.start(x)
-        if x.call is connection and x.content_length != 0:
-            self.listener.upstream_started(x)
 
     def sweep(self, now: float) -> None:
         """End calls past their deadline and idle connections past their time."""

@@ -111,9 +111,8 @@ class UpstreamPool:
         while self.waiting:
             x = self.waiting.popleft()
             if not x.finished:
+                x.target_label = connection.instance.label
                 connection.start(x)
-                if x.call is connection and x.content_length != 0:
-                    self.listener.upstream_started(x)
                 return
         connection.idle_since = monotonic()
         connection.instance.idle.append(connection)
