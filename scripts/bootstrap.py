@@ -62,7 +62,10 @@ def read_stamps():
 
 
 def make_venv(requirements):
-    """Make the environment and install into it, unless that was done already."""
+    """Make the environment and install into it, unless that was done already.
+
+    `requirements` begins with those that it takes to run, so whatever was installed is enough for that.
+    """
     stamp = wanted_stamp(requirements)
     stamps = read_stamps()
     if is_current(stamps, stamp):
@@ -72,13 +75,12 @@ def make_venv(requirements):
     base = wanted_stamp([])
     if not os.path.exists(PYTHON) or base not in stamps:
         run_step([sys.executable, "-m", "venv", "--clear", VENV], "the virtual environment cannot be made")
-        stamps = [base]
     pip = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
     for name in requirements:
         pip += ["-r", os.path.join(ROOT, name)]
     run_step(pip, "the packages cannot be installed (is there a network?)")
     with open(STAMP, "w") as file:
-        file.write("\n".join(stamps + [stamp]) + "\n")
+        file.write("\n".join([base, wanted_stamp(requirements[:1]), stamp]) + "\n")
 
 
 def run_step(command, problem):
