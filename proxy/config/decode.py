@@ -61,7 +61,7 @@ class Decoder:
     def value(self, wanted: Any, raw: Any, owner: str, field: str, path: str) -> Any:
         """`raw` as the type `wanted`, `_WRONG` if it is not."""
         inner = _struct_in(wanted)
-        if typing.get_origin(_bare(wanted)) in (tuple, list) and inner is not None:
+        if raw is not None and typing.get_origin(_given(wanted)) in (tuple, list) and inner is not None:
             if not isinstance(raw, list):
                 self._refuse(owner, field, f"must be a list, not {_kind(raw)}")
                 return _WRONG
@@ -145,6 +145,15 @@ def _struct_in(wanted: Any) -> type[msgspec.Struct] | None:
     if typing.get_origin(wanted) in (types.UnionType, typing.Union, tuple, list):
         return next(filter(None, (_struct_in(part) for part in typing.get_args(wanted))), None)
     return None
+
+
+def _given(wanted: Any) -> Any:
+    """The type of a value that may be None but is not."""
+    bare = _bare(wanted)
+    if typing.get_origin(bare) not in (types.UnionType, typing.Union):
+        return bare
+    parts = [part for part in typing.get_args(bare) if part is not type(None)]
+    return _bare(parts[0]) if len(parts) == 1 else bare
 
 
 def _bare(wanted: Any) -> Any:

@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import msgspec
+import psycopg
 import pytest
 from django.db import connection
 
@@ -236,22 +238,27 @@ def test_publishing_takes_a_fixed_number_of_queries(django_assert_max_num_querie
         publish()
 
 
-def test_publishes_that_meet_come_one_after_the_other(tmp_path):
-    """Real processes on a real database of their own."""
+@pytest.fixture
+def own_database(tmp_path):
+    """Environment of processes that share a database of their own, of the kind that the tests run on."""
     environment = {**os.environ, "TIDEGATE_DATA": str(tmp_path)}
-    schema = "tidegate_concurrent"
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
-        pytest.skip("the schema of this transaction is not seen by other processes; see the command's test")
+    if connection.vendor != "postgresql":
+        yield environment
+        return
+    url = os.environ["DATABASE_URL"]
+    name = f"tidegate_{os.getpid()}"
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}")
+        yield {**environment, "DATABASE_URL": urlsplit(url)._replace(path=f"/{name}").geturl()}
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_publishes_that_meet_come_one_after_the_other(own_database):
+    """Real processes, started at once."""
     run = [sys.executable, "manage.py"]
-    subprocess.run([*run, "migrate", "-v0"], env=environment, check=True, timeout=60)
+    subprocess.run([*run, "migrate", "-v0"], env=own_database, check=True, timeout=60)
     command = [*run, "config", "publish"]
-    started = [
-        subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        for _ in range(4)
-    ]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    started = [subprocess.Popen(command, env=own_database, **pipes) for _ in range(4)]
     outputs = [process.communicate(timeout=60)[0] for process in started]
     assert sorted(text.split(":")[0] for text in outputs) == [f"Published revision {n}" for n in (1, 2, 3, 4)]
