@@ -6,10 +6,11 @@ import re
 
 from proxy.config import document, snapshot
 
-_NO_API = document.Api(slug="")
+NO_API = document.Api(slug="")
+"""Stands in where a Route is looked at by itself."""
 
 
-def compile_route(route: document.Route, api: document.Api = _NO_API, order: int = 0) -> snapshot.Route:
+def compile_route(route: document.Route, api: document.Api = NO_API, order: int = 0) -> snapshot.Route:
     """Base path and hosts of the Api merged in; hosts in lower case."""
     return snapshot.Route(
         name=route.name,

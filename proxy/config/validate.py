@@ -14,7 +14,7 @@ from proxy.config.certificates import BadPair, read_chain, read_pair
 from proxy.config.decode import decode
 from proxy.config.limits import check_limits
 from proxy.config.problem import Problem
-from proxy.config.routes import compile_route
+from proxy.config.routes import NO_API, compile_route
 from proxy.config.snapshot import HealthCheck, Target, Upstream, ValueMatch
 from proxy.pipeline.expr import compile_condition
 from proxy.pipeline.policy import Invalid
@@ -45,10 +45,11 @@ def _wrong_base(path: str) -> str:
     return fields.wrong_path(path)
 
 
-def check_route(route: document.Route) -> Iterator[Problem]:
-    """Match rule and destination of a Route; what routing itself refuses is refused here."""
+def check_route(route: document.Route, api: document.Api = NO_API) -> Iterator[Problem]:
+    """Match rule and destination of a Route; what routing itself refuses, below its Api's base path, is
+    refused here."""
     owner = f"route {route.name}"
-    found = dict(problems(compile_route(route)))
+    found = dict(problems(compile_route(route, api)))
     yield from (Problem(owner, field, reason) for field, reason in found.items())
     yield from _named(owner, "name", fields.wrong_name(route.name))
     if "path.value" not in found:

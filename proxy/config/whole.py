@@ -9,6 +9,7 @@ from proxy.config import document
 from proxy.config.compile import compile_document
 from proxy.config.policies import Placed, placed_policies
 from proxy.config.problem import Problem
+from proxy.config.routes import NO_API
 from proxy.config.snapshot import Snapshot
 from proxy.config.validate import (
     check_api,
@@ -57,9 +58,10 @@ def _objects(whole: document.Document) -> Iterator[Problem]:
     for plan in whole.plans:
         yield from check_plan(plan)
     for api in whole.apis:
-        yield from check_api(api)
+        found = list(check_api(api))
+        yield from found
         for route in api.routes:
-            yield from check_route(route)
+            yield from check_route(route, NO_API if found else api)
     for certificate in whole.certificates:
         yield from check_certificate(certificate)
 

@@ -142,6 +142,17 @@ def test_others(whole, owner, field):
     assert (owner, field) in found(whole)
 
 
+def test_a_path_is_checked_below_its_base_path():
+    long = change(
+        API, base_path="/" + "b" * 600, routes=(change(ROUTE, path=PathMatch("regex", "/" + "a" * 600)),)
+    )
+    assert found(change(GOOD, apis=(long,))) == {("route list", "path.value")}
+
+
+def test_a_bad_base_path_is_said_once():
+    assert found(change(GOOD, apis=(change(API, base_path="x"),))) == {("api shop", "base_path")}
+
+
 def test_all_problems_come_at_once():
     whole = change(with_route(upstream="nowhere", methods=("get",), body_bytes=-1), policies=(d.Policy("x"),))
     assert found(whole) == {
