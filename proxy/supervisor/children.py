@@ -6,6 +6,7 @@ Celery's worker and beat get their entries here when there are tasks for them:
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -32,7 +33,10 @@ def children(options: Options) -> list[Command]:
 def console(options: Options) -> Command:
     """daphne with the admin console, the portal and the admin API."""
     flags = ("--no-server-name", "-v", "0", "-b", options.host, "-p", str(options.console_port))
-    return Command("console", (sys.executable, "-m", "daphne", *flags, CONSOLE))
+    # Quiet unless it was asked for: daphne tells of every connection.
+    level = os.environ.get("TIDEGATE_LOG_LEVEL", "WARNING")
+    command = (sys.executable, "-m", "daphne", *flags, CONSOLE)
+    return Command("console", command, environment={"TIDEGATE_LOG_LEVEL": level})
 
 
 def http2_door(options: Options) -> Command:

@@ -14,6 +14,7 @@ import atexit
 import contextlib
 import functools
 import json
+import logging
 import os
 import re
 import shutil
@@ -32,6 +33,7 @@ import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
 DATABASE = "tidegate.sqlite3"
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 def free_ports(count: int) -> list[int]:
@@ -139,7 +141,8 @@ class Product:
             shutil.copy(migrated_database(), self.data / DATABASE)
 
     def start(self, wait: bool = True) -> Product:
-        """Start the supervisor; with `wait`, until every worker is ready."""
+        """Start the supervisor; with `wait`, until every worker is ready. `lines` begin anew."""
+        self.lines.clear()
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "rungateway", *self.arguments],
             cwd=ROOT,
