@@ -1,0 +1,30 @@
+"""Fixtures of the tests that run a whole gateway; see `tests/gateway/doors.py` for how to use them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.gateway.doors import DOORS, GatewayFactory, gateways
+from tests.upstreams import Service
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[GatewayFactory]:
+    """`gateway(door, config)` is a running Gateway; all end with the module."""
+    with gateways() as factory:
+        yield factory
+
+
+@pytest.fixture(params=DOORS)
+def door(request: pytest.FixtureRequest) -> str:
+    """Each door in turn."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[Service]:
+    """One upstream for the module: echoes, unless a test scripts a path (`tests/upstreams.py`)."""
+    with Service() as service:
+        yield service
