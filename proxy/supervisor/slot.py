@@ -73,7 +73,7 @@ class Slot:
         except asyncio.CancelledError:
             fresh.kill()
             raise
-        if not ready:
+        if not ready or not fresh.running:
             logger.error("Worker %d was not rolled: the new one did not become ready.", self.number)
             fresh.kill()
             return False
@@ -164,11 +164,15 @@ class Slot:
 
     async def _wait_ready(self, process: Process) -> bool:
         while process.running and process.age < START_LIMIT:
-            status = self._status_of(process)
-            if status is not None and status.state == READY:
+            if self._is_ready(process):
                 return True
             await asyncio.sleep(_POLL)
-        return False
+        # It may have become ready and died between two looks.
+        return self._is_ready(process)
+
+    def _is_ready(self, process: Process) -> bool:
+        status = self._status_of(process)
+        return status is not None and status.state == READY
 
     def _status_of(self, process: Process) -> SlotStatus | None:
         status = self._status(self.number)
