@@ -40,6 +40,13 @@ class Changes(msgspec.Struct):
         added = len(self.credentials) + len(self.apps)
         return added + len(self.removed_credentials) + len(self.removed_apps)
 
+    def extend(self, other: Changes) -> None:
+        """Do what `other` does as well."""
+        self.credentials += other.credentials
+        self.apps += other.apps
+        self.removed_credentials += other.removed_credentials
+        self.removed_apps += other.removed_apps
+
 
 class IdentityWriter(IdentityDatabase):
     """Makes the database if need be. One that cannot be read is thrown away: it is but a copy."""

@@ -48,6 +48,12 @@ class IdentityVersion(models.Model):
             row = rows.get(pk=SINGLETON)
         return row
 
+    @staticmethod
+    def renew(using: str = DEFAULT_DB_ALIAS) -> None:
+        """Have every node copy everything anew, as after a backup was restored."""
+        IdentityVersion.current(using)
+        IdentityVersion.objects.using(using).filter(pk=SINGLETON).update(database=uuid.uuid4())
+
 
 def next_version(using: str = DEFAULT_DB_ALIAS) -> int:
     """Take the next version and its lock; only inside a transaction, which keeps the lock to its end."""
