@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import os
-import re
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from django.conf import settings
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import transaction
 
 from proxy.config.declarative import apply_and_publish
 from proxy.demo.services import BASE_PORT, INSTANCES
+from proxy.identity.issue import issue_key
 from proxy.models import Api, App, Revision
 
 SHOP = Path(__file__).resolve().parents[2] / "demo" / "shop.yaml"
@@ -62,12 +60,8 @@ def _key(app: App, file: Path) -> str:
     if app.credentials.exists():
         return ""
     with transaction.atomic():
-        output = io.StringIO()
-        call_command("key", "issue", app.name, "--name", "demo", stdout=output)
-        key = re.search(r"\btg_\w+", output.getvalue())
-        if key is None:
-            return ""
+        _, key = issue_key(app, name="demo")
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as handle:
-            handle.write(f"{key[0]}\n")
-        return key[0]
+            handle.write(f"{key}\n")
+        return key
