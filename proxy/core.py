@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from proxy.answers import error_body, failure_answer
 from proxy.exchange import Exchange, Header, Response, UpstreamHead, problem
-from proxy.http.edge import admit, admit_head, split_lines
+from proxy.http.edge import admit, admit_head, repeatable, split_lines
 from proxy.http.forwarded import believe
+from proxy.outbox import Outbox
 from proxy.pipeline.chain import SWITCHED, Chain
 from proxy.routing.rewrite import RewriteError, redirect_location
 from proxy.telemetry.record import CLIENT_ABORT, OK, REJECTED, UPSTREAM_ERROR
@@ -43,22 +44,36 @@ class Core:
     def __init__(self, recorder: Recorder) -> None:
         self.runtime: Runtime | None = None
         self.recorder = recorder
+        self.outbox = Outbox()
         self.in_flight = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- from the doors
 
-    def begin_head(self, x: Exchange, head: list[bytes]) -> None:
-        """A head's lines are here, the request line first."""
+    def begin_head(self, x: Exchange, head: bytes) -> None:
+        """A head is here, without the empty line at its end."""
         self.in_flight += 1
         runtime = self.runtime
         if runtime is None:
             self._not_ready(x)
             return
         refusal = admit_head(x, head, runtime)
-        if runtime.trusted is not None and refusal is None:
+        if refusal is None and runtime.trusted is not None:
             believe(x, split_lines(head), runtime)
+        if refusal is None and repeatable(x):
+            self._route(x, runtime)
+            if x.route is not None:
+                runtime.remember(head, x)
+                self.begin_again(x)
+                return
         self._begin(x, refusal, runtime)
+
+    def begin_again(self, x: Exchange) -> None:
+        """The same for a head that is remembered: `x` holds all that it comes to."""
+        random = b"%048x" % getrandbits(192)
+        x.request_id = x.request_id or random[:24]
+        x.traceparent = b"00-%b-%b-01" % (random[:32], random[32:])
+        self._advance(x)
 
     def begin(self, x: Exchange, method: bytes, target: bytes, headers: list[Header]) -> None:
         """The same for a request that another server parsed; `x` has its protocol and websocket too."""
@@ -68,27 +83,29 @@ class Core:
             self._not_ready(x)
             return
         refusal = admit(x, method, target, headers, runtime)
-        if runtime.trusted is not None and refusal is None:
+        if refusal is None and runtime.trusted is not None:
             believe(x, headers, runtime)
         self._begin(x, refusal, runtime)
 
+    def _route(self, x: Exchange, runtime: Runtime) -> None:
+        route = x.route = runtime.table.match(x.host, x.path, x.method, x.headers, x.query)
+        if route is not None:
+            x.chain = route.chain
+            if route.has_params:
+                x.params = route.extract(x.path)
+
     def _begin(self, x: Exchange, refusal: Response | None, runtime: Runtime) -> None:
-        random = b"%048x" % getrandbits(192)
-        if not x.request_id:
-            x.request_id = random[:24]
+        x.request_id = x.request_id or request_id()
         if refusal is not None:
             self._refuse_head(x, refusal)
             return
-        x.traceparent = child(x.traceparent) if x.traceparent else b"00-%b-%b-01" % (random[:32], random[32:])
-        route = runtime.table.match(x.host, x.path, x.method, x.headers, x.query)
+        x.traceparent = child(x.traceparent or None)
+        if x.route is None:
+            self._route(x, runtime)
+        route = x.route
         if route is None:
             self._refuse_head(x, self._no_route(x, runtime))
-            return
-        x.route = route
-        x.chain = route.chain
-        if route.has_params:
-            x.params = route.extract(x.path)
-        if x.encoded and not route.config.allow_encoded:
+        elif x.encoded and not route.config.allow_encoded:
             self._refuse_head(x, problem(400, "encoded-delimiter", "The path holds an escaped delimiter."))
         elif x.content_length == 0:
             self._advance(x)
@@ -248,7 +265,6 @@ class Core:
             if x.body_done:
                 self._shape_body(x)
             return
-        route.upstream.budget.earn()
         route.upstream.send(x)
 
     def _retarget(self, x: Exchange, route: CompiledRoute) -> Response | None:
@@ -285,7 +301,6 @@ class Core:
         x.pending = [body] if body else None
         x.content_length = len(body)
         assert x.route is not None  # noqa: S101 - as above
-        x.route.upstream.budget.earn()
         x.route.upstream.send(x)
 
     def _refuse_late(self, x: Exchange, response: Response) -> None:
@@ -320,25 +335,25 @@ class Core:
     def upstream_whole(self, x: Exchange, head: UpstreamHead, body: bytes) -> None:
         """The whole answer is here: one pass through the response hooks, one write."""
         x.call = None
-        if x.chain.response_body and body:
+        x.response = head
+        chain = x.chain
+        if chain.response_body and body:
             x.buffer_response = [body]
-            x.response = head
             self.upstream_end(x)
-            return
-        if self._shape(x, head):
+        elif not chain.response or self._shape(x, head):
             self._send_whole(x, head, body)
 
     def _send_whole(self, x: Exchange, head: UpstreamHead, body: bytes) -> None:
         status = x.status = head.status
         length: int | None = len(body)
+        x.bytes_out = len(body)
         if x.method == b"HEAD":
             length = head.length
         elif status == 204 or status == 304:
             length = None
-        x.bytes_out = len(body)
         x.answered = True
         self._finish(x)
-        x.door.send_whole(x, status, head.headers, body, length, False)
+        x.door.send_whole(x, head, body, length, False)
 
     def _shape(self, x: Exchange, head: UpstreamHead) -> bool:
         """Run the response hooks; False if one broke and the client has its answer."""
@@ -362,7 +377,7 @@ class Core:
             return
         x.answered = True
         x.status = head.status
-        x.door.send_head(x, head.status, head.headers, head.length)
+        x.door.send_head(x, head)
 
     def upstream_informational(self, x: Exchange, status: int, headers: list[Header]) -> None:
         """103 goes on to the client; 100 and 102 are for us alone."""
@@ -429,7 +444,7 @@ class Core:
             x.tries -= 1
         elif x.tries > pool.config.retries:
             return False
-        elif not pool.budget.spend():
+        elif not pool.budget.spend(pool.requests):
             self.recorder.bump("retry_budget_exhausted")
             return False
         self.recorder.bump("retries")
@@ -474,7 +489,7 @@ class Core:
         x.status = head.status
         x.bytes_out = len(body)
         self._finish(x)
-        x.door.send_whole(x, head.status, head.headers, body, length, response.close)
+        x.door.send_whole(x, head, body, length, response.close)
 
     def relay_ended(self, x: Exchange, bytes_in: int, bytes_out: int, state: int = OK, code: str = "") -> None:
         """A WebSocket is over."""
@@ -487,6 +502,10 @@ class Core:
         x.finished = True
         self.in_flight -= 1
         self.recorder.record(x, monotonic() - x.started)
+        if x.chain.finish:
+            self._after(x)
+
+    def _after(self, x: Exchange) -> None:
         for hook in x.chain.finish:
             try:
                 hook(x)

@@ -1,11 +1,10 @@
-"""One request with everything known about it while it is in the gateway.
-
-Class-level defaults are deliberate: an attribute that a request never sets costs it nothing.
-"""
+"""One request with everything known about it while it is in the gateway."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 from proxy.telemetry.record import OK
 
@@ -71,15 +70,37 @@ class UpstreamHead:
     """The head of the upstream's answer, which `on_response` hooks may change.
 
     `length` is the body's size, None if it is not known beforehand. Hop-by-hop headers and
-    `content-length` are not in `headers`.
+    `content-length` are not in `headers`. `block` holds the same headers as complete lines, just as the
+    upstream sent them, for as long as nobody has asked for `headers`; else it is None.
     """
 
-    __slots__ = ("headers", "length", "status")
+    __slots__ = ("_headers", "block", "chunked", "keeps", "length", "status")
 
-    def __init__(self, status: int, headers: list[Header], length: int | None) -> None:
+    def __init__(
+        self, status: int, headers: list[Header] | None, length: int | None, block: bytes | None = None
+    ) -> None:
         self.status = status
-        self.headers = headers
+        self._headers = headers
         self.length = length
+        self.block = block
+        self.chunked = False
+        """For the transport: the body is chunked."""
+        self.keeps = True
+        """For the transport: the connection may serve another call."""
+
+    @property
+    def headers(self) -> list[Header]:
+        """Name in lower case and value of each line."""
+        if self._headers is None:
+            lines = (line.partition(b":") for line in (self.block or b"").split(b"\r\n")[:-1])
+            self._headers = [(name.lower(), value.strip(b" \t")) for name, _, value in lines]
+        self.block = None
+        return self._headers
+
+    @headers.setter
+    def headers(self, headers: list[Header]) -> None:
+        self._headers = headers
+        self.block = None
 
     def get(self, name: bytes) -> bytes | None:
         """The first value of a header, None if it is not there."""
@@ -101,17 +122,15 @@ class UpstreamHead:
 class Door(Protocol):
     """What the core may ask of the door that a request came through."""
 
-    def send_whole(
-        self, x: Exchange, status: int, headers: list[Header], body: bytes, length: int | None, close: bool
-    ) -> None:
+    def send_whole(self, x: Exchange, head: UpstreamHead, body: bytes, length: int | None, close: bool) -> None:
         """A complete answer in one write; the exchange is over.
 
-        To `headers` the door adds those of `x.extra`, the request id, and `length` as Content-Length unless
+        To the head's headers the door adds those of `x.extra`, the request id, and `length` as Content-Length unless
         it is None (204, 304). With `close` the client's connection ends after it.
         """
 
-    def send_head(self, x: Exchange, status: int, headers: list[Header], length: int | None) -> None:
-        """Begin an answer whose body follows; without a length the door frames it itself.
+    def send_head(self, x: Exchange, head: UpstreamHead) -> None:
+        """Begin an answer whose body follows; without `head.length` the door frames it itself.
 
         The door adds the same headers as in `send_whole`.
         """
@@ -163,74 +182,61 @@ class UpstreamCall(Protocol):
         """The client is gone or an answer was made otherwise; the connection is not used again."""
 
 
-_NONE: list[Header] = []
-
-
-class Exchange:
+class Exchange(msgspec.Struct, eq=False):
     """One request on its way. Policies read the request and set decisions; they own no socket.
 
     `headers` are the client's, copied once when the header block ended, hop-by-hop and gateway-owned ones
     removed: never change them. `forward` goes upstream; change it through `set_forward` and friends.
     `target` is the canonical path and the query: matched, authorised, logged and forwarded, byte for byte.
 
-    What every request touches is a slot; what few requests set is a class-level default and costs the
-    others nothing.
+    A msgspec struct because that fills in all defaults in C; it is never encoded.
     """
 
-    __slots__ = (
-        "__dict__",
-        "answered",
-        "body_done",
-        "bytes_in",
-        "bytes_out",
-        "call",
-        "chain",
-        "client_ip",
-        "close",
-        "code",
-        "content_length",
-        "door",
-        "extra",
-        "finished",
-        "forward",
-        "forwarded_for",
-        "headers",
-        "host",
-        "host_header",
-        "identity",
-        "method",
-        "path",
-        "peer",
-        "plan",
-        "policy",
-        "protocol",
-        "query",
-        "ran",
-        "request_id",
-        "response",
-        "route",
-        "runtime",
-        "scheme",
-        "sent_at",
-        "started",
-        "state",
-        "status",
-        "target",
-        "target_label",
-        "traceparent",
-        "tries",
-        "upstream_target",
-        "upstream_us",
-    )
+    door: Door = None  # type: ignore[assignment]
+    peer: str = ""
+    client_ip: str = ""
+    """The peer, or who a trusted proxy says the client is."""
+    scheme: bytes = b"http"
+    origin: bytes = b""
+    """X-Forwarded-For, X-Real-IP and X-Forwarded-Proto for the upstream, as complete lines."""
+    started: float = 0.0
+    """Monotonic seconds at which the head was complete."""
 
-    # -- rarely set
+    # -- what a head comes to, in the order of `settled`
 
+    runtime: Runtime = None  # type: ignore[assignment]
+    """The Snapshot that this request runs under, compiled; a publish does not change it."""
+    chain: Chain = None  # type: ignore[assignment]
+    route: CompiledRoute | None = None
+    method: bytes = b"-"
+    target: bytes = b"-"
+    path: bytes = b"-"
+    query: bytes = b""
+    host: bytes = b""
+    headers: list[Header] = ()  # type: ignore[assignment]
+    forward: list[Header] = ()  # type: ignore[assignment]
+    agent: bytes = b""
+    """The User-Agent header."""
+    params: dict[str, str] | None = None
+    """Values of the `{names}` in a template path."""
+    texts: tuple[str, str, str, str] | None = None
+    """Method, host, path and User-Agent for the record, if they are at hand."""
+    memo: dict[object, Any] | None = None
+    """Where policies may keep what follows from the head alone; shared by requests with the same head."""
+
+    # -- the rest
+
+    protocol: str = "HTTP/1.1"
+    content_length: int | None = 0
+    """Body size; 0 is none, None is chunked."""
     body_limit: int | None = None
-    """Most bytes that a body of unknown size may have, set by a policy; the core counts while it streams."""
+    """Most bytes that a body of unknown size may have; the core counts while it streams."""
     encoded: bool = False
     """The path holds an escaped delimiter such as %2f; only Routes with `allow_encoded` take it."""
     websocket: bool = False
     upgrade: bool = False
+    close: bool = False
+    """The client's connection is to be closed after the answer."""
     keep_alive: bool = False
     """The client asked for the connection to be kept (HTTP/1.0)."""
     expect_continue: bool = False
@@ -239,17 +245,34 @@ class Exchange:
     client_request_id: bytes = b""
     """X-Request-Id as the client sent it; believed from trusted proxies only."""
     forwarded_host: bytes = b""
-    forwarded_proto: bytes = b""
-    params: dict[str, str] | None = None
-    """Values of the `{names}` in a template path."""
+
+    request_id: bytes = b""
+    traceparent: bytes = b""
+    identity: Identity | None = None
+    plan: str = ""
     upstream_path: bytes = b""
     """The path sent upstream; empty means `path` as it is."""
     upstream_query: bytes | None = None
     """The query sent upstream; None means `query` as it is."""
+    upstream_target: bytes = b""
+    """Path and query as sent upstream, settled by the core; empty means `target`."""
     upstream_method: bytes = b""
-    rule: str = ""
+    host_header: bytes = b""
+    """The Host sent upstream; empty means what the Route and the Upstream say."""
+    extra: list[Header] | None = None
+    """Response headers that policies add to whatever answer goes out."""
+    ran: int = 0
+    """How many request hooks of the chain have run; response hooks of the others are not called."""
     observed: str = ""
     """Policies in `observe` mode that would have refused, comma-separated."""
+    response: UpstreamHead | None = None
+
+    call: UpstreamCall | None = None
+    answered: bool = False
+    """An answer has begun: it is too late for another one."""
+    finished: bool = False
+    body_done: bool = True
+    """The whole request body has arrived."""
     pending: list[bytes] | None = None
     """Request body that no call has taken yet."""
     pending_bytes: int = 0
@@ -261,51 +284,38 @@ class Exchange:
     """Waiting for the whole body, which a policy needs."""
     buffer_response: list[bytes] | None = None
     """The answer's body, collected for policies that need it whole."""
-    stale_retried: bool = False
 
-    def __init__(self, door: Door, chain: Chain, peer: str, scheme: bytes, started: float) -> None:
-        self.door = door
-        self.chain = chain
-        self.peer = self.client_ip = peer
-        self.scheme = scheme
-        self.started = started
-        """Monotonic seconds at which the head was complete."""
-        self.runtime: Runtime = None  # type: ignore[assignment]
-        """The Snapshot that this request runs under, compiled; a publish does not change it."""
-        self.method = self.path = self.target = b"-"
-        self.query = self.host = b""
-        self.protocol = "HTTP/1.1"
-        self.headers: list[Header] = _NONE
-        self.forward: list[Header] = _NONE
-        self.content_length: int | None = 0
-        """Body size; 0 is none, None is chunked."""
-        self.close = False
-        """The client asked for the connection to be closed after the answer."""
-        self.request_id = self.traceparent = b""
-        self.forwarded_for = b""
-        """The addresses to report to the upstream: what trusted proxies reported, then the peer."""
-        self.route: CompiledRoute | None = None
-        self.identity: Identity | None = None
-        self.plan = ""
-        self.host_header = b""
-        """The Host sent upstream; empty means what the Route and the Upstream say."""
-        self.upstream_target = b""
-        """Path and query as sent upstream, settled by the core; empty means `target`."""
-        self.extra: list[Header] | None = None
-        """Response headers that policies add to whatever answer goes out."""
-        self.ran = 0
-        """How many request hooks of the chain have run; response hooks of the others are not called."""
-        self.response: UpstreamHead | None = None
-        self.call: UpstreamCall | None = None
-        self.answered = False
-        """An answer has begun: it is too late for another one."""
-        self.finished = False
-        self.body_done = True
-        """The whole request body has arrived."""
-        self.sent_at = 0.0
-        self.upstream_us = self.bytes_in = self.bytes_out = self.tries = self.status = 0
-        self.state = OK
-        self.target_label = self.code = self.policy = ""
+    sent_at: float = 0.0
+    upstream_us: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    tries: int = 0
+    stale_retried: bool = False
+    target_label: str = ""
+    status: int = 0
+    state: int = OK
+    code: str = ""
+    policy: str = ""
+    rule: str = ""
+
+    def settled(self) -> tuple[Any, ...]:
+        """What the head came to: `Exchange(door, peer, client_ip, scheme, origin, started, *settled)`."""
+        return (
+            self.runtime,
+            self.chain,
+            self.route,
+            self.method,
+            self.target,
+            self.path,
+            self.query,
+            self.host,
+            self.headers,
+            self.forward,
+            self.agent,
+            self.params,
+            self.texts,
+            {},
+        )
 
     def header(self, name: bytes) -> bytes | None:
         """The value of a request header (first line), None if it is not there. `name` in lower case."""

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from proxy.config.snapshot import Route, Snapshot
+from proxy.exchange import Exchange
 from proxy.http.addresses import Networks
 from proxy.pipeline.chain import Attached, ChainBuilder
 from proxy.pipeline.registry import build
 from proxy.pipeline.services import Services
+from proxy.recorder import texts
 from proxy.routing.table import CompiledRoute, RouteTable, RouteTableBuilder
 
 if TYPE_CHECKING:
@@ -22,12 +24,14 @@ if TYPE_CHECKING:
     from proxy.upstream.pool import UpstreamPool, UpstreamPools
 
 STEPS_PER_TURN = 50
+HEADS = 2048
+HEAD_BYTES = 1024
 
 
 class Runtime:
     """What the core needs of one Snapshot. Never changed once built."""
 
-    __slots__ = ("attached", "limits", "pools", "snapshot", "table", "trusted", "use_forwarded")
+    __slots__ = ("attached", "heads", "limits", "pools", "snapshot", "table", "trusted", "use_forwarded")
 
     def __init__(
         self,
@@ -41,8 +45,22 @@ class Runtime:
         self.table = table
         self.pools = pools
         self.attached = attached
+        self.heads: dict[bytes, tuple[Any, ...]] = {}
+        """Heads that came before, with what they come to under this Snapshot: `Exchange.settled`."""
         self.trusted = Networks(snapshot.trusted_proxies) if snapshot.trusted_proxies else None
         self.use_forwarded = snapshot.forwarded_header == "forwarded"
+
+    def remember(self, head: bytes, x: Exchange) -> None:
+        """Keep what a head comes to, so that an equal one need not be read and routed again.
+
+        Clients repeat their requests to the byte. Only what follows from the head alone is kept; policies
+        run on every request. Bounded: when full, all are forgotten.
+        """
+        if len(head) <= HEAD_BYTES:
+            if len(self.heads) >= HEADS:
+                self.heads.clear()
+            x.texts = texts(x)
+            self.heads[head] = x.settled()
 
     def close(self) -> None:
         """Give back what the policies hold."""
@@ -90,6 +108,7 @@ class RuntimeBuilder:
         compiled.chain = chains.for_route(route.name, route.api)
         compiled.upstream = pools.get(route.upstream)
         compiled.meter = self._metrics.route(route.api, route.name)
+        compiled.accounting = (route.api, route.name, self._snapshot.revision), compiled.meter
         compiled.plain = compiled.rewriter is None and route.redirect is None and not route.preserve_host
         compiled.body_bytes = self._snapshot.limits.body_bytes if limit is None else limit
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from proxy.telemetry.metrics import Metrics
 
 
+_DEFAULT = Limits()
+
+
 def connection_cap() -> int:
     """Half of the file descriptors this process may have: each client needs one upstream at most."""
     return max(64, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
@@ -29,13 +32,11 @@ class Listener:
         self.cap = connection_cap() if cap is None else cap
         self.connections: set[NativeConnection] = set()
         self.draining = False
+        self.limits = _DEFAULT
+        """Those of the Snapshot in force, taken over with each sweep."""
+        self.keep_until = float("inf")
+        """Until when a connection that falls idle now is kept; close enough, set with each sweep."""
         self.emptied = asyncio.Event()
-
-    @property
-    def limits(self) -> Limits:
-        """Those of the Snapshot in force."""
-        runtime = self.core.runtime
-        return runtime.limits if runtime is not None else _DEFAULT
 
     def admit(self, connection: NativeConnection) -> bool:
         """A new connection; False if there are too many."""
@@ -54,6 +55,9 @@ class Listener:
 
     def sweep(self, now: float) -> None:
         """End what is past its deadline; called a few times a second."""
+        if self.core.runtime is not None:
+            self.limits = self.core.runtime.limits
+        self.keep_until = now + self.limits.keepalive_timeout
         for connection in [c for c in self.connections if c.deadline < now]:
             connection.timed_out()
 
@@ -69,6 +73,3 @@ class Listener:
             except TimeoutError:
                 for connection in list(self.connections):
                     connection.cut()
-
-
-_DEFAULT = Limits()

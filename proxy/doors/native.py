@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, cast
 
 from proxy.core import NO_CHAIN
 from proxy.doors.wire import CLOSE, CONTINUE, LAST_CHUNK, STATUS_LINES, UnsafeAnswer, answer_head, chunk
-from proxy.exchange import Exchange, Header, Response, problem
+from proxy.exchange import Exchange, Header, Response, UpstreamHead, problem
 from proxy.http.chunked import BadChunk, ChunkedBody
+from proxy.http.forwarded import origin_lines
 
 if TYPE_CHECKING:
     from proxy.core import Core
@@ -70,12 +71,13 @@ class NativeConnection(asyncio.Protocol):
 
     transport: asyncio.Transport
     peer = ""
-    peer_bytes = b""
+    origin = b""
     x: Exchange | None = None
     """The request that is not answered to the end."""
     buffer = b""
     """An incomplete head, or what was sent ahead."""
-    requests = 0
+    fresh = True
+    """No request has been answered yet."""
     deadline = NEVER
     body: RequestBody | None = None
     """The body that is being read, also after its exchange is over."""
@@ -91,6 +93,7 @@ class NativeConnection(asyncio.Protocol):
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
         self.core: Core = listener.core
+        self.send = listener.core.outbox.add
         self.scheme = listener.scheme
 
     # -- asyncio.Protocol
@@ -99,7 +102,7 @@ class NativeConnection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         self.peer = peer[0] if peer else ""
-        self.peer_bytes = self.peer.encode()
+        self.origin = origin_lines(self.peer.encode(), self.peer.encode(), self.scheme)
         if self.listener.admit(self):
             self.deadline = monotonic() + self.listener.limits.header_timeout
         else:
@@ -151,35 +154,37 @@ class NativeConnection(asyncio.Protocol):
         end = data.find(b"\r\n\r\n")
         if end <= 0:
             return self._incomplete(data) if end else data[2:]
-        if self.buffer:
-            self.buffer = b""
-        if end > self.listener.limits.header_line_bytes and not self._fits(data[: end + 2]):
-            return b""
-        self.requests += 1
-        self.deadline = NEVER
-        self.x = x = Exchange(self, NO_CHAIN, self.peer, self.scheme, monotonic())
-        x.forwarded_for = self.peer_bytes
-        rest = data[end + 4 :]
-        self.core.begin_head(x, data[:end].split(b"\r\n"))
-        return rest
+        core, peer, head = self.core, self.peer, data[:end]
+        known = core.runtime.heads.get(head) if core.runtime is not None else None
+        if known is not None:
+            self.x = x = Exchange(self, peer, peer, self.scheme, self.origin, monotonic(), *known)
+            core.in_flight += 1
+            core.begin_again(x)
+        elif self._fits(head):
+            self.x = x = Exchange(self, peer, peer, self.scheme, self.origin, monotonic(), chain=NO_CHAIN)
+            core.begin_head(x, head)
+        self.buffer = b""
+        return data[end + 4 :]
 
     def _incomplete(self, data: bytes) -> bytes:
         if data[:2] == b"\r\n":
             # An empty line may stand in front of a request (RFC 9112 2.2).
             self.buffer = b""
             return data[2:]
-        if len(data) > self.listener.limits.header_line_bytes and not self._fits(data):
+        if not self._fits(data):
             return b""
         if data.count(b"\n") != data.count(b"\r\n") or not (b"A" <= data[:1] <= b"Z" or data == b"\r"):
             self._reject(problem(400, "malformed-request", "This is not an HTTP/1.1 request.", close=True))
             return b""
-        if not self.buffer and self.requests:
+        if not self.buffer and not self.fresh:
             self.deadline = monotonic() + self.listener.limits.header_timeout
         self.buffer = data
         return b""
 
     def _fits(self, head: bytes) -> bool:
         limits = self.listener.limits
+        if len(head) <= limits.header_line_bytes:
+            return True
         first = head.find(b"\r\n")
         if (first if first >= 0 else len(head)) > limits.header_line_bytes:
             self._reject(problem(414, "target-too-long", "The request line is too long.", close=True))
@@ -191,7 +196,8 @@ class NativeConnection(asyncio.Protocol):
 
     def _reject(self, response: Response) -> None:
         """The head cannot be read: nothing after it can be either."""
-        self.x = x = Exchange(self, NO_CHAIN, self.peer, self.scheme, monotonic())
+        peer = self.peer
+        self.x = x = Exchange(self, peer, peer, self.scheme, self.origin, monotonic(), chain=NO_CHAIN)
         self.core.reject(x, response)
 
     def expect_body(self, x: Exchange) -> None:
@@ -266,31 +272,34 @@ class NativeConnection(asyncio.Protocol):
 
     # -- the Door of the exchange
 
-    def send_whole(
-        self, x: Exchange, status: int, headers: list[Header], body: bytes, length: int | None, close: bool
-    ) -> None:
+    def send_whole(self, x: Exchange, head: UpstreamHead, body: bytes, length: int | None, close: bool) -> None:
         if close:
             self.close_after = self.wary = True
-        last = b"" if self._keeps(x) else CLOSE
+        last = CLOSE if self.close_after or x.close or self.body is not None and self._overrun(x) else b""
         try:
-            self.transport.write(answer_head(x, status, headers, length, last) + body)
+            self.send(self.transport.write, answer_head(x, head, length, last) + body)
         except UnsafeAnswer:
             self.abort(x)
-        else:
+            return
+        if last or self.paused or self.body is not None or self.buffer or self.write_paused:
             self._done(x)
+        else:
+            self.x = None
+            self.fresh = False
+            self.deadline = self.listener.keep_until
 
-    def send_head(self, x: Exchange, status: int, headers: list[Header], length: int | None) -> None:
+    def send_head(self, x: Exchange, head: UpstreamHead) -> None:
         self.chunked_answer = False
         framing = b""
-        if length is None and x.protocol == "HTTP/1.1":
+        if head.length is None and x.protocol == "HTTP/1.1":
             self.chunked_answer = True
             framing = b"transfer-encoding: chunked\r\n"
-        elif length is None:
+        elif head.length is None:
             self.close_after = True
-        if not self._keeps(x):
+        if self.close_after or x.close or (self.body is not None and self._overrun(x)):
             framing += CLOSE
         try:
-            self.transport.write(answer_head(x, status, headers, length, framing))
+            self.send(self.transport.write, answer_head(x, head, head.length, framing))
         except UnsafeAnswer:
             self.core.client_gone(x)
             self.abort(x)
@@ -301,14 +310,14 @@ class NativeConnection(asyncio.Protocol):
     def send_informational(self, x: Exchange, status: int, headers: list[Header]) -> None:
         if x.protocol == "HTTP/1.1":
             lines = b"".join([b"%s: %s\r\n" % pair for pair in headers])
-            self.transport.write(b"%s%s\r\n" % (STATUS_LINES[status], lines))
+            self.send(self.transport.write, b"%s%s\r\n" % (STATUS_LINES[status], lines))
 
     def send_body(self, x: Exchange, data: bytes) -> None:
-        self.transport.write(chunk(data) if self.chunked_answer else data)
+        self.send(self.transport.write, chunk(data) if self.chunked_answer else data)
 
     def send_end(self, x: Exchange) -> None:
         if self.chunked_answer:
-            self.transport.write(LAST_CHUNK)
+            self.send(self.transport.write, LAST_CHUNK)
         self._done(x)
 
     def abort(self, x: Exchange) -> None:
@@ -325,32 +334,27 @@ class NativeConnection(asyncio.Protocol):
 
     def continue_body(self, x: Exchange) -> None:
         if self.x is x and self.body is not None and not self.body.received:
-            self.transport.write(CONTINUE)
+            self.send(self.transport.write, CONTINUE)
 
     def switch(self, x: Exchange, headers: list[Header], relay: UpstreamRelay, early: bytes) -> None:
         self.core.client_gone(x)
         self.abort(x)
         relay.cancel()
 
-    def _keeps(self, x: Exchange) -> bool:
-        """Whether the connection serves another request after this answer (RFC 9112 9.3)."""
-        if (
-            self.close_after
-            or x.close
-            or self.listener.draining
-            or (self.body is not None and (x.expect_continue or self.body.left > DRAIN_BYTES))
-            or (x.protocol == "HTTP/1.0" and not x.keep_alive)
-        ):
+    def _overrun(self, x: Exchange) -> bool:
+        """The answer is there before the request's body, and the rest of that is not worth reading."""
+        if self.body is not None and (x.expect_continue or self.body.left > DRAIN_BYTES):
             self.close_after = True
-            return False
-        return True
+        return self.close_after
 
     def _done(self, x: Exchange) -> None:
         """The answer is out."""
         self.x = None
+        self.fresh = False
         if self.paused:
             self._resume(self.paused)
-        if self.close_after:
+        if self.close_after or x.close:
+            self.close_after = True
             self._close()
         elif self.body is None:
             self._await_next()
@@ -360,22 +364,21 @@ class NativeConnection(asyncio.Protocol):
             self._close()
             return
         if not self.write_paused:
-            self.deadline = monotonic() + self.listener.limits.keepalive_timeout
+            self.deadline = self.listener.keep_until
         if self.buffer:
             asyncio.get_running_loop().call_soon(self._rest)
 
     def _close(self) -> None:
         """Close so that the client can read the answer although it may still be sending (RFC 9112 9.6)."""
-        if self.body is None and not self.buffer and self.requests and not self.wary:
-            self.transport.close()
+        if self.body is None and not self.buffer and not self.fresh and not self.wary:
+            self.send(_end, self.transport)
             return
         self.body = None
         self.lingering = True
         self.discarded = 0
         self.buffer = b""
         self.deadline = monotonic() + LINGER_SECONDS
-        if self.transport.can_write_eof() and not self.transport.is_closing():
-            self.transport.write_eof()
+        self.send(_half_close, self.transport)
 
     def _pause(self, reason: int) -> None:
         if not self.paused:
@@ -403,16 +406,26 @@ class NativeConnection(asyncio.Protocol):
         elif self.buffer and x is None and not self.lingering and not self.write_paused:
             self.listener.metrics.bump("header_timeouts")
             self._reject(problem(408, "header-timeout", "The request's head took too long.", close=True))
-        elif self.lingering or x is None:
-            self.transport.abort() if self.lingering or self.write_paused else self.transport.close()
-        else:
+        elif self.lingering or self.write_paused or self.body is not None:
             self.transport.abort()
+        elif x is None:
+            self.transport.close()
 
     def drain(self) -> None:
         """Take no further request; close now if none is under way and none has begun to arrive."""
-        if self.x is None and not self.buffer and self.requests:
+        self.close_after = True
+        if self.x is None and not self.buffer and not self.fresh:
             self.transport.close()
 
     def cut(self) -> None:
         """The drain time is over."""
         self.transport.abort()
+
+
+def _end(transport: asyncio.Transport) -> None:
+    transport.close()
+
+
+def _half_close(transport: asyncio.Transport) -> None:
+    if transport.can_write_eof() and not transport.is_closing():
+        transport.write_eof()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from proxy.exchange import Exchange, Header
+from proxy.exchange import Exchange, Header, UpstreamHead
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -20,25 +20,32 @@ STATUS_LINES = {
 CLOSE = b"connection: close\r\n"
 
 
-def answer_head(x: Exchange, status: int, headers: list[Header], length: int | None, last: bytes) -> bytes:
+def answer_head(x: Exchange, head: UpstreamHead, length: int | None, last: bytes) -> bytes:
     """The head of an answer with the headers that every answer carries. Raises `UnsafeAnswer`.
 
     `length` is the Content-Length, None for none; `last` is empty or further complete lines.
     """
-    parts = [STATUS_LINES[status]]
-    parts += [b"%s: %s\r\n" % pair for pair in headers]
+    block = head.block
+    if block is None:
+        block = _lines(head.headers)
     if x.extra is not None:
-        parts += [b"%s: %s\r\n" % pair for pair in x.extra]
+        block += _lines(x.extra)
     if length is None:
-        parts.append(b"x-request-id: %s\r\n" % x.request_id)
-        lines = len(parts)
-    else:
-        parts.append(b"x-request-id: %s\r\ncontent-length: %d\r\n" % (x.request_id, length))
-        lines = len(parts) + 1
-    head = b"".join(parts)
-    if head.count(b"\n") != lines or head.count(b"\r") != lines:
+        return b"%b%bx-request-id: %b\r\n%b\r\n" % (STATUS_LINES[head.status], block, x.request_id, last)
+    return b"%b%bx-request-id: %b\r\ncontent-length: %d\r\n%b\r\n" % (
+        STATUS_LINES[head.status],
+        block,
+        x.request_id,
+        length,
+        last,
+    )
+
+
+def _lines(headers: list[Header]) -> bytes:
+    block = b"".join([b"%b: %b\r\n" % pair for pair in headers])
+    if block.count(b"\n") != len(headers) or block.count(b"\r") != len(headers):
         raise UnsafeAnswer
-    return b"%s%s\r\n" % (head, last)
+    return block
 
 
 def chunk(data: bytes) -> bytes:

@@ -7,14 +7,13 @@ the exchange. What it refuses never reaches an upstream, and the connection is c
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from proxy.exchange import Exchange, Header, Response, problem
 from proxy.http.addresses import canonical_ip
-from proxy.http.lines import BadLine, LineReader, Special, valid_header
+from proxy.http.lines import BadLine, Entry, LineReader, Special, valid_header
 from proxy.http.path import PathError, canonical, plain_path, split_absolute
 
 if TYPE_CHECKING:
@@ -26,40 +25,40 @@ METHODS = frozenset(
 )
 
 
-class Kind(enum.IntEnum):
-    """What the edge does with a header line."""
-
-    KEEP = 0
-    DROP = 1
-    HOST = 2
-    LENGTH = 3
-    ENCODING = 4
-    CONNECTION = 5
-    UPGRADE = 6
-    EXPECT = 7
-    FORWARDED = 8
-    TRACE = 9
-    REQUEST_ID = 10
-    REFUSE = 11
-
+# What the edge does with a header line. Plain numbers: reading a member of an enumeration costs more than
+# all else that is done with it here.
+(
+    KEEP,
+    DROP,
+    HOST,
+    LENGTH,
+    ENCODING,
+    CONNECTION,
+    UPGRADE,
+    EXPECT,
+    FORWARDED,
+    TRACE,
+    REQUEST_ID,
+    REFUSE,
+) = range(12)
 
 _KINDS: dict[bytes, int] = {
-    b"host": Kind.HOST,
-    b"content-length": Kind.LENGTH,
-    b"transfer-encoding": Kind.ENCODING,
-    b"connection": Kind.CONNECTION,
-    b"upgrade": Kind.UPGRADE,
-    b"expect": Kind.EXPECT,
-    b"traceparent": Kind.TRACE,
-    b"x-request-id": Kind.REQUEST_ID,
+    b"host": HOST,
+    b"content-length": LENGTH,
+    b"transfer-encoding": ENCODING,
+    b"connection": CONNECTION,
+    b"upgrade": UPGRADE,
+    b"expect": EXPECT,
+    b"traceparent": TRACE,
+    b"x-request-id": REQUEST_ID,
     **dict.fromkeys(
-        b"forwarded x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port".split(), Kind.FORWARDED
+        b"forwarded x-forwarded-for x-forwarded-proto x-forwarded-host x-forwarded-port".split(), FORWARDED
     ),
     **dict.fromkeys(
         b"keep-alive te trailer proxy-connection proxy-authorization proxy-authenticate http2-settings "
         b"x-real-ip x-forwarded-prefix x-forwarded-server x-forwarded-client-cert x-original-url x-rewrite-url "
         b"x-http-method x-http-method-override x-method-override x-anonymous-consumer".split(),
-        Kind.DROP,
+        DROP,
     ),
 }
 # Only the gateway says who calls (threats T-B01); no upstream may take a client's word for it.
@@ -75,8 +74,8 @@ _REQUEST_LINE = re.compile(rb"[A-Za-z]+ [!-~]+ HTTP/[0-9]\.[0-9]")
 def classify(name: bytes) -> int:
     """What to do with headers that are not known by name."""
     if b"_" in name:
-        return Kind.REFUSE  # X_Consumer_Id would become X-Consumer-Id behind us (threats T-B02)
-    return Kind.DROP if name.startswith(_OWNED) else Kind.KEEP
+        return REFUSE  # X_Consumer_Id would become X-Consumer-Id behind us (threats T-B02)
+    return DROP if name.startswith(_OWNED) else KEEP
 
 
 LINES = LineReader(_KINDS, classify)
@@ -103,34 +102,37 @@ def refuse(status: int, code: str, detail: str) -> Response:
     return problem(status, code, detail, close=True)
 
 
-def admit_head(x: Exchange, head: list[bytes], runtime: Runtime) -> Response | None:
-    """Read a head's lines (the request line first) onto the exchange, or say why it is refused."""
-    line = head[0].split(b" ")
-    if len(line) != 3 or line[2] != b"HTTP/1.1" or line[0] not in METHODS:
-        refusal = _request_line(x, head[0])
+def admit_head(x: Exchange, head: bytes, runtime: Runtime) -> Response | None:
+    """Read a head (without the empty line at its end) onto the exchange, or say why it is refused."""
+    line, _, block = head.partition(b"\r\n")
+    parts = line.split(b" ")
+    if len(parts) != 3 or parts[2] != b"HTTP/1.1" or parts[0] not in METHODS:
+        refusal = _request_line(x, line)
         if refusal is not None:
             return refusal
-    if len(head) > runtime.limits.header_count + 1:
+    lines = block.split(b"\r\n")
+    if len(lines) > runtime.limits.header_count:
         return _too_many(runtime)
-    remembered, learn = LINES.remembered, LINES.learn
-    kept: list[Header] = []
-    special: list[Special] = []
     try:
-        for index in range(1, len(head)):
-            text = head[index]
-            entry = remembered.get(text) or learn(text)
-            if entry.__class__ is tuple:
-                kept.append(entry)  # type: ignore[arg-type]
-            else:
-                special.append(entry)  # type: ignore[arg-type]
+        entries = LINES.read(lines)
     except BadLine:
         return refuse(400, "malformed-request", "A header line is not well-formed.")
-    return _settle(x, line[0], line[1], kept, special, runtime)
+    return _settle(x, parts[0], parts[1], entries, runtime)
 
 
-def split_lines(head: list[bytes]) -> list[Header]:
+def repeatable(x: Exchange) -> bool:
+    """Whether an equal head would come to the same, whoever sends it and whenever: the head can be kept."""
+    return (
+        x.content_length == 0
+        and x.protocol == "HTTP/1.1"
+        and not (x.close or x.upgrade or x.expect_continue or x.was_forwarded or x.client_request_id)
+        and not (x.traceparent or x.encoded)
+    )
+
+
+def split_lines(head: bytes) -> list[Header]:
     """All header lines of a well-formed head as pairs, what the edge took away included."""
-    pairs = (line.partition(b":") for line in head[1:])
+    pairs = (line.partition(b":") for line in head.split(b"\r\n")[1:])
     return [(name.lower(), value.strip(b" \t")) for name, _, value in pairs]
 
 
@@ -142,17 +144,9 @@ def admit(
         return refuse(405, "method-not-supported", "This method is not supported.")
     if len(headers) > runtime.limits.header_count:
         return _too_many(runtime)
-    kept: list[Header] = []
-    special: list[Special] = []
-    for name, value in headers:
-        if not valid_header(name, value):
-            return refuse(400, "malformed-request", "A header line is not well-formed.")
-        entry = LINES.entry(name, value)
-        if isinstance(entry, Special):
-            special.append(entry)
-        else:
-            kept.append(entry)
-    return _settle(x, method, target, kept, special, runtime)
+    if not all(valid_header(name, value) for name, value in headers):
+        return refuse(400, "malformed-request", "A header line is not well-formed.")
+    return _settle(x, method, target, [LINES.entry(name, value) for name, value in headers], runtime)
 
 
 def _too_many(runtime: Runtime) -> Response:
@@ -175,43 +169,40 @@ def _request_line(x: Exchange, line: bytes) -> Response | None:
     return None
 
 
-def _settle(
-    x: Exchange, method: bytes, target: bytes, kept: list[Header], special: list[Special], runtime: Runtime
-) -> Response | None:
-    x.method = method
+def _settle(x: Exchange, method: bytes, target: bytes, entries: list[Entry], runtime: Runtime) -> Response | None:
+    """Sort a head's lines: what is kept, what the edge itself must know."""
     x.runtime = runtime
-    x.headers = x.forward = kept
+    x.method = method
+    x.headers = x.forward = kept = [entry for entry in entries if entry.__class__ is tuple]  # type: ignore[misc]
+    x.agent = dict(kept).get(b"user-agent", b"")
     host = b""
-    rest: list[Special] | None = None
-    for entry in special:
-        kind = entry.kind
-        if kind == _HOST_KIND:
+    rest: list[Special] = []
+    for entry in entries:
+        if entry.__class__ is tuple:
+            continue
+        kind = entry.kind  # type: ignore[union-attr]
+        if kind == HOST:
             if host:
                 return refuse(400, "duplicate-host", "There is more than one Host header.")
-            host = entry.value
-        elif kind == _REFUSE_KIND:
+            host = entry.value  # type: ignore[union-attr]
+        elif kind == REFUSE:
             return refuse(400, "header-underscore", "Header names with an underscore are not accepted.")
-        elif kind != _DROP_KIND:
-            if rest is None:
-                rest = []
-            rest.append(entry)
+        elif kind != DROP:
+            rest.append(entry)  # type: ignore[arg-type]
     name = _hosts.get(host) or canonical_host(host)
     if name is None:
         return refuse(400, "bad-host", "The Host header is missing or malformed.")
     x.host = name
-    if target and plain_path(target):
-        x.path = x.target = target
-    else:
-        refusal = _target(x, target)
-        if refusal is not None:
-            return refusal
-    return _special(x, rest) if rest is not None else None
-
-
-_HOST_KIND, _REFUSE_KIND, _DROP_KIND = int(Kind.HOST), int(Kind.REFUSE), int(Kind.DROP)
+    refusal = _special(x, rest) if rest else None
+    if x.protocol == "HTTP/1.0" and not x.keep_alive:
+        x.close = True
+    return refusal if refusal is not None else _target(x, target)
 
 
 def _target(x: Exchange, target: bytes) -> Response | None:
+    if target and plain_path(target):
+        x.path = x.target = target
+        return None
     if target[:1] != b"/":
         if target == b"*" and x.method == b"OPTIONS":
             target = b"/"
@@ -239,19 +230,19 @@ def _special(x: Exchange, special: list[Special]) -> Response | None:
     forwarded = False
     for entry in special:
         kind, value = entry.kind, entry.value
-        if kind == Kind.LENGTH:
+        if kind == LENGTH:
             lengths.append(value)
-        elif kind == Kind.ENCODING:
+        elif kind == ENCODING:
             encodings.append(value)
-        elif kind == Kind.CONNECTION:
+        elif kind == CONNECTION:
             _connection(x, value)
-        elif kind == Kind.UPGRADE:
+        elif kind == UPGRADE:
             x.websocket = value.lower() == b"websocket" and x.protocol == "HTTP/1.1"
-        elif kind == Kind.TRACE:
+        elif kind == TRACE:
             x.traceparent = value
-        elif kind == Kind.REQUEST_ID:
+        elif kind == REQUEST_ID:
             x.client_request_id = value
-        elif kind == Kind.FORWARDED:
+        elif kind == FORWARDED:
             forwarded = True
         elif value.lower() != b"100-continue":
             return refuse(417, "expectation-failed", "The only expectation that can be met is 100-continue.")

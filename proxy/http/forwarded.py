@@ -31,14 +31,19 @@ def believe(x: Exchange, lines: list[Header], runtime: Runtime) -> None:
         hops = _values(lines, b"x-forwarded-for")
         proto = _last(lines, b"x-forwarded-proto")
         host = _last(lines, b"x-forwarded-host")
-    _client(x, hops[-MAX_HOPS:], runtime)
-    if proto in ("http", "https"):
-        x.forwarded_proto = proto.encode()
+    addresses = _client(x, hops[-MAX_HOPS:], runtime)
+    scheme = proto.encode() if proto in ("http", "https") else x.scheme
+    x.origin = origin_lines(addresses, x.client_ip.encode(), scheme)
     if host and canonical_host(host.encode("latin-1")) is not None:
         x.forwarded_host = host.encode("latin-1")
 
 
-def _client(x: Exchange, hops: list[str], runtime: Runtime) -> None:
+def origin_lines(addresses: bytes, client: bytes, scheme: bytes) -> bytes:
+    """What the upstream is told of the client, as complete header lines."""
+    return b"x-forwarded-for: %b\r\nx-real-ip: %b\r\nx-forwarded-proto: %b\r\n" % (addresses, client, scheme)
+
+
+def _client(x: Exchange, hops: list[str], runtime: Runtime) -> bytes:
     """The last address that no trusted proxy vouches for; what stands before it is hearsay (threats T-B04)."""
     believed: list[str] = []
     for hop in reversed(hops):
@@ -50,7 +55,7 @@ def _client(x: Exchange, hops: list[str], runtime: Runtime) -> None:
             break
     if believed:
         x.client_ip = believed[-1]
-        x.forwarded_for = ", ".join([*reversed(believed), x.peer]).encode()
+    return ", ".join([*reversed(believed), x.peer]).encode()
 
 
 def _values(lines: list[Header], name: bytes) -> list[str]:

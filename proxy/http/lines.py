@@ -49,7 +49,7 @@ _UNIQUE = frozenset((b"traceparent", b"tracestate", b"x-request-id", b"cookie", 
 
 
 class LineReader:
-    """`remembered.get(line) or learn(line)` is the Entry of a line: a Header to keep, or a Special.
+    """Each line comes to an Entry: a Header to keep, or a Special.
 
     `kinds` maps lower-case names to kinds above 0; `classify` is asked about names that are not in it and
     returns 0 for headers to keep. Memory is bounded: at CAPACITY entries all are forgotten.
@@ -59,6 +59,13 @@ class LineReader:
         self.remembered: dict[bytes, Entry] = {}
         self._kinds = kinds
         self._classify = classify
+
+    def read(self, lines: list[bytes]) -> list[Entry]:
+        """The entries of all lines. Raises `BadLine`."""
+        entries: list[Entry | None] = list(map(self.remembered.get, lines))
+        if None in entries:
+            return [entry or self.learn(line) for entry, line in zip(entries, lines, strict=True)]
+        return entries  # type: ignore[return-value]
 
     def learn(self, line: bytes) -> Entry:
         """Read a line that is not remembered. Raises `BadLine`."""

@@ -105,12 +105,22 @@ class KeyAuth(Policy):
         self._challenge: list[Header] = [(b"www-authenticate", f"Key{realm}".encode())]
         if config.bearer:
             self._challenge.append((b"www-authenticate", f"Bearer{realm}".encode()))
-        self._consumers: dict[tuple[str, str, tuple[str, ...]], list[Header]] = {}
+        self._consumers: dict[str, tuple[Identity, list[Header]]] = {}
+        self._name = next(iter(self._names))
+        # One header and nothing else is what most Routes ask for: found once per head, not per request.
+        self._short = len(self._names) == 1 and config.header and not (config.query or config.bearer)
         identities = self.services.identities
         self._look_up = identities.lookup if identities is not None else None
 
     def on_request(self, x: Exchange) -> Response | None:
         """Find the one key and who it belongs to."""
+        memo = x.memo
+        if memo is not None and self._short and x.forward is x.headers:
+            shown = memo.get(self)
+            if shown is None:
+                shown = memo[self] = self._shown(x)
+            if shown:
+                return self._identify(x, *shown)
         config = self.config
         if x.method == b"OPTIONS" and not config.run_on_preflight:
             self._pass_on(x, [])
@@ -129,15 +139,26 @@ class KeyAuth(Policy):
         self._pass_on(x, _ANONYMOUS)
         return None
 
-    def _identify(self, x: Exchange, key: bytes) -> Response | None:
+    def _shown(self, x: Exchange) -> tuple[bytes, list[Header]] | tuple[()]:
+        """The one key and what goes upstream without it; empty if it is not that simple."""
+        keys = [value for name, value in x.headers if name == self._name and value]
+        if len(keys) != 1 or len(keys[0]) > _LONGEST_KEY or (x.method == b"OPTIONS" and not self.config.run_on_preflight):
+            return ()
+        return keys[0], [pair for pair in x.headers if pair[0] not in self._dropped]
+
+    def _identify(self, x: Exchange, key: bytes, forward: list[Header] | None = None) -> Response | None:
         if self._look_up is None:
             return problem(503, "identities-unavailable", "Callers cannot be identified now.")
         identity = self._look_up(key) if len(key) <= _LONGEST_KEY else None
         if identity is None:
             return self._refuse("key-invalid", "Unauthorized")
         x.identity = identity
-        x.plan = identity.plans.get(x.route.config.api, "") if x.route is not None else ""
-        self._pass_on(x, self._consumer_headers(identity))
+        if identity.plans and x.route is not None:
+            x.plan = identity.plans.get(x.route.config.api, "")
+        if forward is not None and self.enforce:
+            x.forward = forward + self._consumer_headers(identity)
+        else:
+            self._pass_on(x, self._consumer_headers(identity))
         return None
 
     def _refuse(self, code: str, detail: str) -> Response:
@@ -149,13 +170,12 @@ class KeyAuth(Policy):
             return
         dropped = self._dropped
         forward = [pair for pair in x.forward if pair[0] not in dropped]
-        if self.config.hide_credentials:
+        if not self._short and self.config.hide_credentials:
             if self.config.query and x.query:
                 self._hide_parameters(x)
             if self.config.bearer:
                 forward = [pair for pair in forward if pair[0] != b"authorization" or _token(pair[1]) is None]
-        forward += consumer
-        x.forward = forward
+        x.forward = forward + consumer
 
     def _hide_parameters(self, x: Exchange) -> None:
         query = x.query if x.upstream_query is None else x.upstream_query
@@ -163,13 +183,12 @@ class KeyAuth(Policy):
         x.upstream_query = b"&".join(kept)
 
     def _consumer_headers(self, identity: Identity) -> list[Header]:
-        key = (identity.credential_id, identity.app, identity.groups)
-        headers = self._consumers.get(key)
-        if headers is None:
+        known = self._consumers.get(identity.credential_id)
+        if known is None or known[0] is not identity:
             if len(self._consumers) >= _CACHE_SIZE:
                 self._consumers.clear()
-            headers = self._consumers[key] = _describe(identity)
-        return headers
+            known = self._consumers[identity.credential_id] = (identity, _describe(identity))
+        return known[1]
 
 
 def _describe(identity: Identity) -> list[Header]:

@@ -28,6 +28,8 @@ class CompiledRoute:
 
     chain: Any = None
     meter: Any = None
+    accounting: tuple[tuple[str, str, int], Any] = (("", "", 0), None)
+    """Api, Route and Revision, as each record of this Route needs them, and the meter."""
     upstream: Any = None
     body_bytes: int = 0
     plain: bool = False

@@ -18,20 +18,23 @@ class TrafficRecord(msgspec.Struct, array_like=True):
     """
 
     time: float
+    duration_us: int
     request_id: str
-    state: int
+    trace_id: str
     method: str
     host: str
     path: str
-    status: int
+    user_agent: str
     api: str
     route: str
+    revision: int
     app: str
     credential: str
+    state: int
+    status: int
+    client_ip: str
     plan: str
     target: str
-    client_ip: str
-    duration_us: int
     upstream_us: int
     bytes_in: int
     bytes_out: int
@@ -41,6 +44,3 @@ class TrafficRecord(msgspec.Struct, array_like=True):
     rule: str
     observed: str
     protocol: str
-    revision: int
-    trace_id: str
-    user_agent: str

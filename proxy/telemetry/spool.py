@@ -100,7 +100,7 @@ class Spool:
         seal_abandoned(folder, self._prefix)
         self._roll()
 
-    def append(self, record: TrafficRecord) -> None:
+    def append(self, record: TrafficRecord | tuple[object, ...]) -> None:
         """Write a record; the moment this returns it survives the death of the process."""
         try:
             payload = self._encode(record)

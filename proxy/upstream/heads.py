@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import re
 
 from proxy.exchange import Exchange, Header, UpstreamHead
@@ -15,113 +14,114 @@ class UnsafeHeader(Exception):
 
 def request_head(x: Exchange, default_host: bytes) -> bytes:
     """The request head for the upstream. Raises `UnsafeHeader` (threats T-A27)."""
-    parts = [
-        b"%s %s HTTP/1.1\r\nhost: %s\r\n"
-        % (x.upstream_method or x.method, x.upstream_target or x.target, x.host_header or default_host)
-    ]
-    parts += [b"%s: %s\r\n" % pair for pair in x.forward]
-    parts.append(
-        b"x-forwarded-for: %s\r\nx-forwarded-proto: %s\r\nx-forwarded-host: %s\r\nx-real-ip: %s\r\n"
-        b"x-request-id: %s\r\ntraceparent: %s\r\n"
+    block = b"".join([b"%b: %b\r\n" % pair for pair in x.forward])
+    framing = b"" if x.content_length == 0 and not x.websocket else _framing(x)
+    head = (
+        b"%b %b HTTP/1.1\r\nhost: %b\r\n%b%bx-forwarded-host: %b\r\nx-request-id: %b\r\ntraceparent: %b\r\n%b\r\n"
         % (
-            x.forwarded_for,
-            x.forwarded_proto or x.scheme,
+            x.upstream_method or x.method,
+            x.upstream_target or x.target,
+            x.host_header or default_host,
+            block,
+            x.origin,
             x.forwarded_host or x.host,
-            x.client_ip.encode(),
             x.request_id,
             x.traceparent,
+            framing,
         )
     )
-    lines = len(x.forward) + 9
-    if x.content_length is None:
-        parts.append(b"transfer-encoding: chunked\r\n\r\n")
-    elif x.content_length or x.method in _WITH_BODY:
-        parts.append(b"content-length: %d\r\n\r\n" % x.content_length)
-    elif x.websocket:
-        parts.append(b"connection: upgrade\r\nupgrade: websocket\r\n\r\n")
-        lines += 1
-    else:
-        parts.append(b"\r\n")
-        lines -= 1
-    head = b"".join(parts)
-    if head.count(b"\n") != lines + 1 or head.count(b"\r") != lines + 1:
+    lines = len(x.forward) + 9 + (framing.count(b"\n") if framing else 0)
+    if head.count(b"\n") != lines or head.count(b"\r") != lines:
         raise UnsafeHeader
     return head
 
 
-_WITH_BODY = frozenset((b"POST", b"PUT", b"PATCH"))
+def _framing(x: Exchange) -> bytes:
+    if x.content_length is None:
+        return b"transfer-encoding: chunked\r\n"
+    if x.websocket:
+        return b"connection: upgrade\r\nupgrade: websocket\r\n"
+    return b"content-length: %d\r\n" % x.content_length
 
 
 class BadAnswer(Exception):
     """The upstream's head is ambiguous or malformed; its connection is not used again."""
 
 
-class _Kind(enum.IntEnum):
-    LENGTH = 1
-    ENCODING = 2
-    CONNECTION = 3
-    DROP = 4
-
-
-_LENGTH = int(_Kind.LENGTH)
-LINES = LineReader(
-    {
-        b"content-length": _Kind.LENGTH,
-        b"transfer-encoding": _Kind.ENCODING,
-        b"connection": _Kind.CONNECTION,
-        **dict.fromkeys(
-            b"keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer upgrade "
-            b"x-request-id".split(),
-            _Kind.DROP,
-        ),
-    }
-)
+# Plain numbers: reading a member of an enumeration costs more than all else that is done with it here.
+_LENGTH, _ENCODING, _CONNECTION, _DROP = range(1, 5)
+_KINDS = {
+    b"content-length": _LENGTH,
+    b"transfer-encoding": _ENCODING,
+    b"connection": _CONNECTION,
+    **dict.fromkeys(
+        b"keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer upgrade x-request-id".split(),
+        _DROP,
+    ),
+}
+LINES = LineReader(_KINDS)
+MAX_HEADER_LINES = 100
+REMEMBERED = 4096
+_DIGITS = re.compile(rb"[0-9]{1,15}").fullmatch
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?")
 _statuses: dict[bytes, tuple[int, bool]] = {}
+_blocks: dict[bytes, bytes] = {}
+"""What a line contributes to the client's head: itself with its line end, or nothing."""
+_specials: dict[bytes, Special] = {}
+"""The lines among them that say something about framing or the connection."""
 
 
-class AnswerHead:
-    """An answer's head as far as the transport is concerned.
-
-    `keeps` says whether the connection may serve another call; `chunked` and `head.length` frame the body,
-    with neither it ends where the connection does.
-    """
-
-    __slots__ = ("chunked", "head", "keeps")
-
-    def __init__(self, head: UpstreamHead, chunked: bool, keeps: bool) -> None:
-        self.head = head
-        self.chunked = chunked
-        self.keeps = keeps
-
-
-def read_head(text: list[bytes]) -> AnswerHead:
-    """Read the lines of an answer's head, the status line first. Raises `BadAnswer`."""
-    status, keeps = _statuses.get(text[0]) or _status(text[0])
-    remembered = LINES.remembered
-    kept: list[Header] = []
-    length: bytes | None = None
-    others: list[Special] | None = None
+def read_head(text: bytes) -> UpstreamHead:
+    """Read an answer's head, the status line first. Raises `BadAnswer`."""
+    lines = text.split(b"\r\n")
+    if len(lines) > MAX_HEADER_LINES:
+        raise BadAnswer("too many header lines")
     try:
-        for index in range(1, len(text)):
-            line = text[index]
-            entry = remembered.get(line) or LINES.learn(line)
-            if entry.__class__ is tuple:
-                kept.append(entry)  # type: ignore[arg-type]
-            elif entry.kind == _LENGTH and length is None:  # type: ignore[union-attr]
-                length = entry.value  # type: ignore[union-attr]
-            else:
-                if others is None:
-                    others = []
-                others.append(entry)  # type: ignore[arg-type]
-    except BadLine:
-        raise BadAnswer("a header line is not well-formed") from None
-    if length is not None and not length.isdigit() or len(length or b"") > 15:
-        raise BadAnswer("a malformed Content-Length")
-    answer = AnswerHead(UpstreamHead(status, kept, None if length is None else int(length)), False, keeps)
-    if others is not None:
-        _apply(answer, others)
-    return answer
+        block = b"".join(map(_blocks.__getitem__, lines))
+        status, keeps = _statuses[lines[0]]
+    except KeyError:
+        return _read_new(lines)
+    head = UpstreamHead(status, None, None, block)
+    head.keeps = keeps
+    for special in filter(None, map(_specials.get, lines)):
+        _apply(head, special)
+    return head
+
+
+def _read_new(lines: list[bytes]) -> UpstreamHead:
+    """Read a head of which some lines are not remembered."""
+    status, keeps = _statuses.get(lines[0]) or _status(lines[0])
+    if len(_blocks) > REMEMBERED:
+        _blocks.clear()
+        _specials.clear()
+        LINES.remembered.clear()
+    block = []
+    specials = []
+    for line in lines[1:]:
+        try:
+            entry = LINES.remembered.get(line) or LINES.learn(line)
+        except BadLine:
+            raise BadAnswer("a header line is not well-formed") from None
+        wire = line + b"\r\n" if isinstance(entry, tuple) else b""
+        if wire:
+            block.append(wire)
+        elif _speaks(entry):
+            specials.append(entry)
+        if line in LINES.remembered:
+            _blocks[line] = wire
+            if not wire and _speaks(entry):
+                _specials[line] = entry
+    _blocks[lines[0]] = b""
+    head = UpstreamHead(status, None, None, b"".join(block))
+    head.keeps = keeps
+    for special in specials:
+        _apply(head, special)
+    return head
+
+
+def _speaks(entry: Special) -> bool:
+    """`Connection: keep-alive` says nothing that HTTP/1.1 does not say anyway."""
+    return entry.kind != _DROP and not (entry.kind == _CONNECTION and entry.value.lower() == b"keep-alive")
 
 
 def _status(line: bytes) -> tuple[int, bool]:
@@ -134,21 +134,20 @@ def _status(line: bytes) -> tuple[int, bool]:
     return result
 
 
-def _apply(answer: AnswerHead, others: list[Special]) -> None:
-    head = answer.head
-    for entry in others:
-        if entry.kind == _Kind.LENGTH:
-            raise BadAnswer("more than one Content-Length")
-        if entry.kind == _Kind.ENCODING:
-            if answer.chunked or head.length is not None or entry.value.lower() != b"chunked":
-                raise BadAnswer("an unknown or ambiguous Transfer-Encoding")
-            answer.chunked = True
-        elif entry.kind == _Kind.CONNECTION:
-            value = entry.value.lower()
-            if value == b"keep-alive":
-                answer.keeps = True
-                continue
-            options = {option.strip(b" \t") for option in value.split(b",")}
-            answer.keeps = b"close" not in options and (answer.keeps or b"keep-alive" in options)
+def _apply(head: UpstreamHead, entry: Special) -> None:
+    """What a special line says of framing and connection."""
+    kind, value = entry.kind, entry.value
+    if kind == _LENGTH:
+        if head.length is not None or head.chunked or not _DIGITS(value):
+            raise BadAnswer("a malformed or ambiguous Content-Length")
+        head.length = int(value)
+    elif kind == _ENCODING:
+        if head.chunked or head.length is not None or value.lower() != b"chunked":
+            raise BadAnswer("an unknown or ambiguous Transfer-Encoding")
+        head.chunked = True
+    else:
+        options = {option.strip(b" \t") for option in value.lower().split(b",")}
+        head.keeps = b"close" not in options and (head.keeps or b"keep-alive" in options)
+        if not options <= {b"close", b"keep-alive", b"upgrade", b""}:
             # RFC 9110 7.6.1: what Connection names is for us, not for the client.
             head.headers = [pair for pair in head.headers if pair[0] not in options]

@@ -6,17 +6,17 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, cast
 
-from proxy.exchange import Exchange
+from proxy.exchange import Exchange, UpstreamHead
 from proxy.http.chunked import BadChunk, ChunkedBody
-from proxy.upstream.heads import AnswerHead, BadAnswer, UnsafeHeader, read_head, request_head
+from proxy.upstream.heads import BadAnswer, UnsafeHeader, read_head, request_head
 from proxy.upstream.transport import Cause, Failure, Listener, RelayEnd
 
 if TYPE_CHECKING:
     from proxy.upstream.pool import Instance, UpstreamPool
 
 MAX_HEAD_BYTES = 64 * 1024
-MAX_HEADER_LINES = 100
 MAX_INFORMATIONAL = 8
+BODILESS = frozenset((204, 304))
 LAST_CHUNK = b"0\r\n\r\n"
 NEVER = float("inf")
 monotonic = time.monotonic
@@ -37,7 +37,7 @@ class Http1Connection(asyncio.Protocol):
     relay: RelayEnd | None = None
     buffer = b""
     """An incomplete head."""
-    answer: AnswerHead | None = None
+    answer: UpstreamHead | None = None
     """The head of the answer whose body is being read."""
     chunks: ChunkedBody | None = None
     left = 0
@@ -49,6 +49,7 @@ class Http1Connection(asyncio.Protocol):
         self.pool = pool
         self.instance = instance
         self.listener = listener
+        self.send = listener.outbox.add
 
     # -- asyncio.Protocol
 
@@ -73,15 +74,50 @@ class Http1Connection(asyncio.Protocol):
         return False
 
     def data_received(self, data: bytes) -> None:
+        x = self.x
+        if x is None or self.answer is not None:
+            self._outside(data)
+            return
+        if self.buffer:
+            data = self.buffer + data
+        end = data.find(b"\r\n\r\n")
+        if end < 0 or end > MAX_HEAD_BYTES:
+            self._incomplete(data)
+            return
+        try:
+            head = read_head(data[:end])
+        except BadAnswer as error:
+            self._fail(Cause.PROTOCOL, str(error))
+            return
+        rest = data[end + 4 :]
+        status = head.status
+        if head.length != len(rest) or status < 200 or status in BODILESS or x.method == b"HEAD" or self.buffer:
+            self.buffer = b""
+            self._head(x, head, rest)
+            return
+        x.upstream_us = int((monotonic() - x.sent_at) * 1e6)
+        self.x = None
+        if head.keeps and x.body_done:
+            self.pool.release(self)
+        else:
+            self.transport.close()
+        self.listener.upstream_whole(x, head, rest)
+
+    def _outside(self, data: bytes) -> None:
+        """Bytes that do not belong to a head."""
         if self.relay is not None:
             self.relay.relay_data(data)
-        elif self.x is None:
-            self.closed = True
-            self.transport.abort()
-        elif self.answer is not None:
+        elif self.x is not None:
             self._body(data)
         else:
-            self._head(self.x, self.buffer + data if self.buffer else data)
+            if self in self.instance.idle:
+                self.instance.idle.remove(self)
+            self.transport.abort()
+
+    def _incomplete(self, data: bytes) -> None:
+        if len(data) > MAX_HEAD_BYTES or data.count(b"\n") != data.count(b"\r\n"):
+            self._fail(Cause.PROTOCOL, "the answer's head is too large or malformed")
+        self.buffer = data
 
     def pause_writing(self) -> None:
         if self.relay is not None:
@@ -106,12 +142,12 @@ class Http1Connection(asyncio.Protocol):
             self.listener.upstream_failed(x, Failure(Cause.UNSAFE, sent=False))
             return
         self.x = x
+        x.target_label = self.instance.label
         self.calls += 1
-        self.instance.in_flight += 1
         now = x.sent_at = monotonic()
         self.deadline = now + self.pool.first_byte_timeout
         x.call = self
-        self.transport.write(head)
+        self.send(self.transport.write, head)
         if x.content_length != 0:
             self.chunked_request = x.content_length is None
             self.listener.upstream_started(x)
@@ -119,13 +155,13 @@ class Http1Connection(asyncio.Protocol):
     def write_body(self, data: bytes) -> None:
         if self.chunked_request:
             data = b"%x\r\n%s\r\n" % (len(data), data)
-        self.transport.write(data)
+        self.send(self.transport.write, data)
         if self.answer is None:
             self.deadline = monotonic() + self.pool.first_byte_timeout
 
     def end_body(self) -> None:
         if self.chunked_request:
-            self.transport.write(b"0\r\n\r\n")
+            self.send(self.transport.write, b"0\r\n\r\n")
 
     def pause_reading(self) -> None:
         self.deadline = NEVER
@@ -139,7 +175,6 @@ class Http1Connection(asyncio.Protocol):
     def cancel(self) -> None:
         self.relay = None
         if self.x is not None:
-            self.instance.in_flight -= 1
             self.x = None
         self.transport.abort()
 
@@ -149,68 +184,48 @@ class Http1Connection(asyncio.Protocol):
 
     # -- the answer
 
-    def _head(self, x: Exchange, data: bytes) -> None:
-        """`data` begins with a head."""
-        end = data.find(b"\r\n\r\n")
-        if end < 0:
-            if len(data) > MAX_HEAD_BYTES or data.count(b"\n") != data.count(b"\r\n"):
-                self._fail(Cause.PROTOCOL, "the answer's head is too large or malformed")
-            self.buffer = data
-            return
-        self.buffer = b""
-        text = data[:end].split(b"\r\n")
-        try:
-            if len(text) > MAX_HEADER_LINES + 1 or end > MAX_HEAD_BYTES:
-                raise BadAnswer("the answer's head is too large")
-            answer = read_head(text)
-        except BadAnswer as error:
-            self._fail(Cause.PROTOCOL, str(error))
-            return
-        head, rest = answer.head, data[end + 4 :]
+    def _head(self, x: Exchange, head: UpstreamHead, rest: bytes) -> None:
+        """A head whose answer is not simply all there."""
         if head.status < 200:
-            self._informational(x, answer, rest)
+            self._informational(x, head, rest)
             return
         x.upstream_us = int((monotonic() - x.sent_at) * 1e6)
-        if x.method == b"HEAD" or head.status == 204 or head.status == 304:
-            self._release(answer.keeps and not rest)
+        if x.method == b"HEAD" or head.status in BODILESS:
+            self._release(head.keeps and not rest)
             self.listener.upstream_whole(x, head, b"")
-        elif head.length is not None and head.length == len(rest):
-            self._release(answer.keeps)
-            self.listener.upstream_whole(x, head, rest)
-        elif head.length == 0:
-            self._release(False)
-            self.listener.upstream_whole(x, head, b"")
+        elif head.length is not None and head.length <= len(rest):
+            self._release(head.keeps and head.length == len(rest))
+            self.listener.upstream_whole(x, head, rest[: head.length])
         else:
-            self._begin_body(x, answer, rest)
+            self._begin_body(x, head, rest)
 
-    def _informational(self, x: Exchange, answer: AnswerHead, rest: bytes) -> None:
+    def _informational(self, x: Exchange, answer: UpstreamHead, rest: bytes) -> None:
         self.informational += 1
-        if answer.head.status == 101:
+        if answer.status == 101:
             self._switch(x, answer, rest)
         elif self.informational > MAX_INFORMATIONAL:
             self._fail(Cause.PROTOCOL, "too many 1xx answers")
         else:
             self.deadline = monotonic() + self.pool.first_byte_timeout
-            self.listener.upstream_informational(x, answer.head.status, answer.head.headers)
+            self.listener.upstream_informational(x, answer.status, answerers)
             if rest and self.x is x:
-                self._head(x, rest)
+                self.data_received(rest)
 
-    def _begin_body(self, x: Exchange, answer: AnswerHead, data: bytes) -> None:
-        head = answer.head
+    def _begin_body(self, x: Exchange, answer: UpstreamHead, data: bytes) -> None:
         self.answer = answer
         if answer.chunked:
             self.chunks = ChunkedBody.of_response()
         else:
-            self.left = -1 if head.length is None else head.length
+            self.left = -1 if answer.length is None else answer.length
         if answer.chunked and data.endswith(LAST_CHUNK):
             self._whole_chunks(x, answer, data)
             return
         self.deadline = monotonic() + self.pool.config.idle_timeout
-        self.listener.upstream_head(x, head)
+        self.listener.upstream_head(x, answer)
         if data and self.x is x:
             self._body(data)
 
-    def _whole_chunks(self, x: Exchange, answer: AnswerHead, data: bytes) -> None:
+    def _whole_chunks(self, x: Exchange, answer: UpstreamHead, data: bytes) -> None:
         """A chunked answer that very likely is here to its end."""
         chunks = self.chunks
         assert chunks is not None  # noqa: S101 - for the type checker: just made
@@ -221,10 +236,10 @@ class Http1Connection(asyncio.Protocol):
             return
         if chunks.complete:
             self._release(answer.keeps and not chunks.excess)
-            self.listener.upstream_whole(x, answer.head, body)
+            self.listener.upstream_whole(x, answer, body)
             return
         self.deadline = monotonic() + self.pool.config.idle_timeout
-        self.listener.upstream_head(x, answer.head)
+        self.listener.upstream_head(x, answer)
         if self.x is x:
             self.listener.upstream_body(x, body)
 
@@ -263,7 +278,6 @@ class Http1Connection(asyncio.Protocol):
     def _release(self, keep: bool) -> None:
         """The call is over: back to the pool if nothing speaks against it."""
         x, self.x = self.x, None
-        self.instance.in_flight -= 1
         self.deadline = NEVER
         self.answer = self.chunks = None
         self.informational = 0
@@ -276,28 +290,26 @@ class Http1Connection(asyncio.Protocol):
         x, self.x = self.x, None
         if x is None:
             return
-        self.instance.in_flight -= 1
         x.call = None
         self.transport.abort()
         self.listener.upstream_failed(x, Failure(cause, sent=True, detail=detail))
 
     # -- a relay, after 101
 
-    def _switch(self, x: Exchange, answer: AnswerHead, early: bytes) -> None:
+    def _switch(self, x: Exchange, answer: UpstreamHead, early: bytes) -> None:
         if not x.websocket:
             self._fail(Cause.PROTOCOL, "an upgrade that nobody asked for")
             return
-        self.instance.in_flight -= 1
         self.x = None
         self.deadline = NEVER
         x.upstream_us = int((monotonic() - x.sent_at) * 1e6)
-        self.listener.upstream_switched(x, answer.head.headers, self, early)
+        self.listener.upstream_switched(x, answerers, self, early)
 
     def relay_to(self, end: RelayEnd) -> None:
         self.relay = end
 
     def write(self, data: bytes) -> None:
-        self.transport.write(data)
+        self.send(self.transport.write, data)
 
 
 class Http1Transport:
@@ -311,12 +323,10 @@ class Http1Transport:
 
     def start(self, x: Exchange, instance: Instance) -> None:
         """On an idle connection if there is one, else on a new one once it stands."""
-        idle = instance.idle
-        while idle:
-            connection = idle.pop()
-            if not connection.closed:
-                connection.start(x)
-                return
+        x.target_label = instance.label
+        if instance.idle:
+            instance.idle.pop().start(x)
+            return
         task = asyncio.get_running_loop().create_task(self._connect(x, instance))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -352,7 +362,7 @@ class Http1Transport:
         """End calls past their deadline and idle connections past their time."""
         oldest = now - self.pool.config.keepalive_timeout
         for instance in self.pool.instances:
-            for connection in [c for c in instance.connections if c.deadline < now]:
+            for connection in [c for c in instance.connections if c.deadline < now and c.x is not None]:
                 connection.timed_out()
             while instance.idle and instance.idle[0].idle_since < oldest:
                 instance.idle.popleft().transport.close()

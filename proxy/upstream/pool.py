@@ -23,7 +23,7 @@ monotonic = time.monotonic
 class Instance:
     """One Target as this worker sees it: its connections and whether it may be used."""
 
-    __slots__ = ("connections", "healthy", "host_header", "idle", "in_flight", "label", "target", "weight")
+    __slots__ = ("connections", "healthy", "host_header", "idle", "label", "target", "weight")
 
     def __init__(self, target: Target, upstream: Upstream) -> None:
         self.target = target
@@ -35,8 +35,13 @@ class Instance:
         self.host_header = (upstream.host_header or authority).encode()
         self.idle: deque[Any] = deque()
         self.connections: set[Any] = set()
-        self.in_flight = 0
         self.healthy = True
+
+
+    @property
+    def in_flight(self) -> int:
+        """Calls under way."""
+        return len(self.connections) - len(self.idle)
 
 
 class UpstreamPool:
@@ -53,6 +58,7 @@ class UpstreamPool:
         self.first_byte_timeout = config.first_byte_timeout
         self.instances = [Instance(target, config) for target in config.targets]
         self.open = 0
+        self.requests = 0
         self.waiting: deque[Exchange] = deque()
         self.budget = RetryBudget(config.retry_budget)
         self.transport: Transport = self._open_transport()
@@ -91,27 +97,38 @@ class UpstreamPool:
     def send(self, x: Exchange) -> None:
         """Start a call for `x`; what comes of it is told to the listener."""
         x.tries += 1
+        if x.tries > 1 or self._balancer is None:
+            self._send_again(x)
+            return
+        self.requests += 1
+        instance = self._balancer.pick(x)
+        if instance.idle:
+            instance.idle.pop().start(x)
+        else:
+            self._connect(x, instance)
+
+    def _send_again(self, x: Exchange) -> None:
         if self._balancer is None:
             self.listener.upstream_failed(x, Failure(Cause.NO_INSTANCE, sent=False))
             return
         instance = self._balancer.pick(x)
-        if x.tries > 1 and instance.label == x.target_label:
+        if instance.label == x.target_label:
             instance = self._balancer.pick(x)
-        if not instance.idle and self.open >= self.config.max_connections:
-            if len(self.waiting) >= self.config.max_pending:
-                self.listener.upstream_failed(x, Failure(Cause.FULL, sent=False))
-            else:
-                self.waiting.append(x)
-            return
-        x.target_label = instance.label
-        self.transport.start(x, instance)
+        self._connect(x, instance)
+
+    def _connect(self, x: Exchange, instance: Instance) -> None:
+        if instance.idle or self.open < self.config.max_connections:
+            self.transport.start(x, instance)
+        elif len(self.waiting) < self.config.max_pending:
+            self.waiting.append(x)
+        else:
+            self.listener.upstream_failed(x, Failure(Cause.FULL, sent=False))
 
     def release(self, connection: Any) -> None:
         """A connection is free again: the next waiting request takes it, else it is kept."""
         while self.waiting:
             x = self.waiting.popleft()
             if not x.finished:
-                x.target_label = connection.instance.label
                 connection.start(x)
                 return
         connection.idle_since = monotonic()

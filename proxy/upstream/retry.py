@@ -13,19 +13,17 @@ _FINAL = frozenset((Cause.TIMEOUT, Cause.PROTOCOL, Cause.FULL, Cause.NO_INSTANCE
 class RetryBudget:
     """Each request earns `share` of a retry, up to a small reserve; each retry spends one."""
 
-    __slots__ = ("share", "tokens")
+    __slots__ = ("_seen", "share", "tokens")
 
     def __init__(self, share: float) -> None:
         self.share = share
         self.tokens = RESERVE if share else 0.0
+        self._seen = 0
 
-    def earn(self) -> None:
-        """A first try goes out."""
-        if self.tokens < RESERVE:
-            self.tokens += self.share
-
-    def spend(self) -> bool:
-        """True if a retry is affordable; it is paid for then."""
+    def spend(self, requests: int) -> bool:
+        """True if a retry is affordable; it is paid for then. `requests` counts first tries since ever."""
+        self.tokens = min(RESERVE, self.tokens + self.share * (requests - self._seen))
+        self._seen = requests
         if self.tokens < 1.0:
             return False
         self.tokens -= 1.0

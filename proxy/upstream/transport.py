@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from proxy.exchange import Exchange, Header, UpstreamCall, UpstreamHead
+    from proxy.outbox import Outbox
     from proxy.upstream.pool import Instance
 
 
@@ -43,6 +44,8 @@ class Failure:
 
 class Listener(Protocol):
     """The core, as transports see it. After `upstream_failed` a call says nothing more."""
+
+    outbox: Outbox
 
     def upstream_started(self, x: Exchange) -> None:
         """The request's head is out; pending body may follow."""
