@@ -284,7 +284,7 @@ class Service:
 
 
 async def echo(call: Call) -> None:
-    """What was received, as JSON: method, target, version, headers in order, length and sha256 of the body."""
+    """What was received, as JSON: method, target, version, headers in order, the body's length and sha256."""
     await call.read_body()
     document: dict[str, Any] = {
         "method": call.method.decode("latin-1"),

@@ -258,7 +258,7 @@ class Gateway:
 
 
 def _reserve(*, reuse_port: bool, listen: bool) -> tuple[socket.socket, int]:
-    """A port that is ours: a listening socket to hand down, or one that keeps the port for who binds it too."""
+    """A port of ours: a listening socket to hand down, or one that keeps the port for whoever binds it."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if reuse_port:

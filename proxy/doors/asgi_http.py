@@ -1,0 +1,321 @@
+"""HTTP requests through the ASGI door: one `AsgiExchange` each, as the `Door` of its exchange.
+
+The core calls back with an answer; the application's coroutine sends it, since only it can await. A plain
+request costs one Future and no task: only where a body comes in, or an answer takes longer than a sweep, a
+second coroutine listens to `receive`, for the body or for the client's going away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from proxy.core import NO_CHAIN
+from proxy.doors.asgi_body import RequestBody
+from proxy.doors.asgi_heads import (
+    FRAMED,
+    BadScope,
+    answer_headers,
+    framed_headers,
+    may_hide_body,
+    request_target,
+)
+from proxy.doors.asgi_heads import protocol as protocol_of
+from proxy.doors.asgi_types import Message, Receive, Scope, Send
+from proxy.doors.wire import UnsafeAnswer
+from proxy.exchange import Exchange, Header, UpstreamHead, problem
+from proxy.http.forwarded import origin_lines
+
+if TYPE_CHECKING:
+    from proxy.core import Core
+    from proxy.doors.asgi_open import OpenExchanges
+    from proxy.upstream.transport import UpstreamRelay
+
+log = logging.getLogger("tidegate.doors.asgi")
+monotonic = time.monotonic
+NEVER = float("inf")
+QUEUED_BYTES = 64 * 1024
+"""More of an answer than this is not held for a client that is slower than the upstream."""
+LISTEN_AFTER = 0.2
+"""Seconds after which a request is watched for its client's going away."""
+
+
+class AsgiExchange:
+    """One request of the server, from its scope to the last byte of its answer."""
+
+    __slots__ = (
+        "_listener",
+        "_resumed",
+        "_task",
+        "_waiter",
+        "body",
+        "broken",
+        "content",
+        "core",
+        "ended",
+        "first",
+        "held",
+        "parts",
+        "queued",
+        "receive",
+        "sending_until",
+        "start",
+        "x",
+    )
+
+    def __init__(self, core: Core, receive: Receive) -> None:
+        self.core = core
+        self.receive = receive
+        self.x: Exchange = None  # type: ignore[assignment]
+        self.first: Message | None = None
+        """A message of `receive` that was needed to understand the head."""
+        self.start: Message | None = None
+        """The answer's head, once there is one."""
+        self.content: bytes | None = None
+        """The whole body of an answer that came at once."""
+        self.parts: list[bytes] = []
+        self.queued = 0
+        self.held = False
+        """The upstream was asked to pause because the client is slower."""
+        self.ended = False
+        self.broken = False
+        """Nothing more is sent; the server closes since the answer is not complete."""
+        self.sending_until = NEVER
+        self.body: RequestBody | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._listener: asyncio.Task[None] | None = None
+        self._resumed: asyncio.Event | None = None
+        self._task: asyncio.Task[object] | None = None
+
+    # -- the application's coroutine
+
+    async def run(self, send: Send, exchanges: OpenExchanges) -> None:
+        """Wait for the answer and send it. Returning early is how ASGI breaks an answer off."""
+        if self.start is None:
+            exchanges.waiting.add(self)
+            try:
+                await self._wait()
+            finally:
+                if self.content is not None or self.broken:
+                    exchanges.done(self)
+        if self.start is None or self.broken:
+            return
+        if self.content is not None:
+            await send(self.start)
+            await send({"type": "http.response.body", "body": self.content})
+        else:
+            await self._stream(send)
+
+    async def _stream(self, send: Send) -> None:
+        assert self.start is not None
+        self._task = asyncio.current_task()
+        await send(self.start)
+        while not self.broken:
+            if not self.parts and not self.ended:
+                await self._wait()
+                continue
+            data, more = b"".join(self.parts), not self.ended
+            self.parts.clear()
+            self._release()
+            self.sending_until = monotonic() + self.x.runtime.limits.idle_timeout
+            await send({"type": "http.response.body", "body": data, "more_body": more})
+            self.sending_until = NEVER
+            if not more:
+                return
+
+    def _wait(self) -> asyncio.Future[None]:
+        self._waiter = asyncio.get_running_loop().create_future()
+        return self._waiter
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _release(self) -> None:
+        self.queued = 0
+        if self.held:
+            self.held = False
+            if self.x.call is not None:
+                self.x.call.resume_reading()
+
+    # -- the listening coroutine
+
+    def listen(self) -> None:
+        """Read from the client from now on."""
+        if self._listener is None:
+            self._listener = asyncio.get_running_loop().create_task(self._listen())
+
+    async def _listen(self) -> None:
+        try:
+            while not self.x.finished:
+                if self._resumed is not None:
+                    await self._resumed.wait()
+                message, self.first = self.first or await self.receive(), None
+                if message["type"] == "http.disconnect":
+                    self.gone()
+                    return
+                if self.body is not None:
+                    self.body.take(message.get("body", b""), message.get("more_body", False))
+        except Exception:
+            log.exception("a request could not be read, request %s", self.x.request_id.decode())
+            self.gone()
+
+    def gone(self) -> None:
+        """The client is not there any more."""
+        self.core.client_gone(self.x)
+        self.broken = True
+        self._wake()
+
+    def finish(self) -> None:
+        """The coroutine of the application ends, whatever the reason."""
+        listener, self._listener = self._listener, None
+        if listener is not None and not listener.done():
+            listener.cancel()
+        self.core.client_gone(self.x)
+
+    # -- the Door of the exchange
+
+    def send_whole(
+        self, x: Exchange, head: UpstreamHead, body: bytes, length: int | None, close: bool
+    ) -> None:
+        if self._begin(x, head, length):
+            assert self.start is not None
+            if close and x.protocol not in FRAMED:
+                self.start["headers"].append((b"connection", b"close"))
+            self.content = body
+            self._wake()
+
+    def send_head(self, x: Exchange, head: UpstreamHead) -> None:
+        if self._begin(x, head, head.length):
+            self._wake()
+        else:
+            self.core.client_gone(x)
+
+    def _begin(self, x: Exchange, head: UpstreamHead, length: int | None) -> bool:
+        try:
+            headers = answer_headers(x, head, length)
+        except UnsafeAnswer:
+            self.abort(x)
+            return False
+        self.start = {"type": "http.response.start", "status": head.status, "headers": headers}
+        return True
+
+    def send_informational(self, x: Exchange, status: int, headers: list[Header]) -> None:
+        """ASGI servers cannot send it; 103 is only ever a hint."""
+
+    def send_body(self, x: Exchange, data: bytes) -> None:
+        self.parts.append(data)
+        self.queued += len(data)
+        if self.queued > QUEUED_BYTES and not self.held and x.call is not None:
+            self.held = True
+            x.call.pause_reading()
+        self._wake()
+
+    def send_end(self, x: Exchange) -> None:
+        self.ended = True
+        self._wake()
+
+    def abort(self, x: Exchange) -> None:
+        self.broken = True
+        self._wake()
+
+    def switch(self, x: Exchange, headers: list[Header], relay: UpstreamRelay, early: bytes) -> None:
+        """Servers that know WebSockets give them a scope of their own; this one passed on the header only."""
+        relay.cancel()
+        self.gone()
+
+    def expect_body(self, x: Exchange) -> None:
+        self.body = RequestBody(self.core, x)
+        if not x.expect_continue:
+            self.listen()
+
+    def continue_body(self, x: Exchange) -> None:
+        # The server says `100 Continue` when it is asked for the body.
+        self.listen()
+
+    def pause_body(self, x: Exchange) -> None:
+        if self._resumed is None and self.body is not None:
+            self._resumed = asyncio.Event()
+            self.body.pause()
+
+    def resume_body(self, x: Exchange) -> None:
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None:
+            resumed.set()
+            if self.body is not None:
+                self.body.resume()
+
+    # -- deadlines, from the sweep
+
+    def sweep(self, now: float) -> None:
+        """A few times a second while the answer is not sent."""
+        x = self.x
+        if self.sending_until < now:
+            self.give_up()
+        elif self.body is not None and self.body.deadline < now and not x.answered:
+            self.core.recorder.bump("body_timeouts")
+            self.core.answer(x, problem(408, "body-timeout", "The request body took too long.", close=True))
+        elif self._listener is None and now - x.started > LISTEN_AFTER and not x.expect_continue:
+            self.listen()
+
+    def give_up(self) -> None:
+        """The client takes nothing any more, or the process ends."""
+        self.gone()
+        if self._task is not None:
+            self._task.cancel()
+
+
+async def serve(core: Core, exchanges: OpenExchanges, scope: Scope, receive: Receive, send: Send) -> None:
+    """One HTTP request."""
+    exchange = AsgiExchange(core, receive)
+    client = scope.get("client")
+    peer = client[0] if client else ""
+    scheme = b"https" if scope["scheme"] == "https" else b"http"
+    address = peer.encode()
+    origin = origin_lines(address, address, scheme)
+    x = exchange.x = Exchange(
+        exchange, peer, peer, scheme, started=monotonic(), origin=origin, chain=NO_CHAIN
+    )
+    try:
+        await _begin(exchange, x, scope)
+        await exchange.run(send, exchanges)
+    except Exception:
+        # The server's `send` may fail with anything when the client is gone; ours is in the log.
+        log.debug("an answer could not be sent, request %s", x.request_id.decode(), exc_info=True)
+    finally:
+        exchanges.done(exchange)
+        exchange.finish()
+
+
+async def _begin(exchange: AsgiExchange, x: Exchange, scope: Scope) -> None:
+    core = exchange.core
+    try:
+        x.protocol = protocol_of(scope)
+        target = request_target(scope)
+        headers = scope["headers"]
+        if x.protocol in FRAMED:
+            headers = framed_headers(scope, await _hidden_body(exchange, scope))
+    except BadScope as error:
+        core.reject(x, problem(400, "malformed-request", str(error), close=True))
+        return
+    try:
+        core.begin(x, scope["method"].encode("latin-1"), target, headers)
+    except Exception:
+        log.exception("a request could not be handled, request %s", x.request_id.decode())
+        if not x.finished:
+            core.answer(x, problem(500, "internal-error", "The gateway failed.", close=True))
+
+
+async def _hidden_body(exchange: AsgiExchange, scope: Scope) -> bytes | None:
+    """The body that no header announces, None if more than its beginning is still to come."""
+    if not may_hide_body(scope):
+        return b""
+    if scope["method"] in ("POST", "PUT", "PATCH"):
+        return None
+    message = exchange.first = await exchange.receive()
+    return None if message.get("more_body", False) else message.get("body", b"")
