@@ -1,0 +1,68 @@
+"""Subscription."""
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError
+
+from proxy.models import Api, App, IdentityRemoval, Plan, Subscription
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+
+
+@pytest.fixture
+def subscription():
+    return Subscription.objects.create(
+        app=App.objects.create(name="shop"),
+        api=Api.objects.create(slug="products"),
+        plan=Plan.objects.create(name="gold"),
+    )
+
+
+@pytest.mark.parametrize("status", ["pending", "accepted", "paused"])
+def test_an_app_has_one_live_subscription_to_an_api(subscription, status):
+    second = Subscription(app=subscription.app, api=subscription.api, plan=subscription.plan, status=status)
+    with pytest.raises(ValidationError, match="has a Subscription"):
+        second.full_clean()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        second.save()
+
+
+@pytest.mark.parametrize("status", ["rejected", "closed"])
+def test_what_is_over_is_in_nobodys_way(subscription, status):
+    subscription.status = status
+    subscription.save()
+    again = Subscription(app=subscription.app, api=subscription.api, plan=subscription.plan)
+    again.full_clean()
+    again.save()
+    assert Subscription.objects.count() == 2
+
+
+def test_a_plan_in_use_is_not_deleted(subscription):
+    with pytest.raises(ProtectedError):
+        subscription.plan.delete()
+
+
+def test_renaming_api_or_plan_has_the_nodes_read_again_and_other_edits_do_not(subscription):
+    def version():
+        subscription.refresh_from_db()
+        return subscription.sync_version
+
+    first = version()
+    subscription.api.title = "Products"
+    subscription.api.save()
+    assert version() == first
+    subscription.api.slug = "goods"
+    subscription.api.save()
+    second = version()
+    assert second > first
+    subscription.plan.name = "silver"
+    subscription.plan.save()
+    assert version() > second
+
+
+def test_an_api_takes_its_subscriptions_with_it_and_the_nodes_hear_of_it(subscription):
+    app_id = str(subscription.app.pk).encode()
+    subscription.api.delete()
+    assert not Subscription.objects.exists()
+    assert [(row.kind, bytes(row.key)) for row in IdentityRemoval.objects.all()] == [("subscription", app_id)]
