@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from proxy.agent.source import Source
 from proxy.config.snapshot import Snapshot
-from proxy.config.store import SnapshotStore, snapshot_digest
+from proxy.config.store import SnapshotStore
 from proxy.node import IDENTITY, SNAPSHOT, NodeDir, SharedState
 
 logger = logging.getLogger(__name__)
@@ -107,6 +107,9 @@ class Synchronizer:
     def _take(self, newest: tuple[int, str], source: Source) -> None:
         number = newest[0]
         snapshot = source.snapshot(number)
+        if snapshot == self.snapshot:
+            self._running = newest
+            return
         self._store.write(snapshot)
         # Higher numbers are of another database, or of this one before it was restored.
         for foreign in [revision for revision in self._store.revisions() if revision > number]:
@@ -117,7 +120,6 @@ class Synchronizer:
 
     def _announce(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self._running = (snapshot.revision, snapshot_digest(snapshot))
         self._state.numbers[SNAPSHOT] = snapshot.revision
 
     def _pause(self) -> float:

@@ -36,7 +36,7 @@ def console(options: Options) -> Command:
     # Quiet unless it was asked for: daphne tells of every connection.
     level = os.environ.get("TIDEGATE_LOG_LEVEL", "WARNING")
     command = (sys.executable, "-m", "daphne", *flags, CONSOLE)
-    return Command("console", command, environment={"TIDEGATE_LOG_LEVEL": level})
+    return Command("console", command, environment={"TIDEGATE_LOG_LEVEL": level}, later=True)
 
 
 def http2_door(options: Options) -> Command:

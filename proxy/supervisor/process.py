@@ -26,6 +26,8 @@ class Command:
     environment: dict[str, str] = field(default_factory=dict)
     descriptors: tuple[int, ...] = ()
     death_signal: signal.Signals = signal.SIGKILL
+    later: bool = False
+    """Started once the workers are ready, so as not to delay them."""
 
 
 class Process:

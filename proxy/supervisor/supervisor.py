@@ -19,6 +19,8 @@ from proxy.telemetry.status import READY, SlotStatus, read_all
 logger = logging.getLogger(__name__)
 
 WATCH_INTERVAL = 0.5
+LATER = 5.0
+"""How long children that may come later wait for the workers, in seconds."""
 LATE = 1.5
 """If the watchdog itself is that late (seconds), the machine was stopped or starved: nobody is to blame."""
 
@@ -79,7 +81,7 @@ class Supervisor:
         try:
             await asyncio.gather(*(slot.start() for slot in self.slots))
             self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._roll_on_demand())]
-            keepers = [asyncio.create_task(keeper.run()) for keeper in self.keepers]
+            keepers = [asyncio.create_task(self._keep(keeper)) for keeper in self.keepers]
             await self._stop.wait()
             await self._shut_down(keepers)
         finally:
@@ -135,6 +137,11 @@ class Supervisor:
         for task in keepers:
             task.cancel()
         await asyncio.gather(*self._tasks, *keepers, return_exceptions=True)
+
+    async def _keep(self, keeper: Keeper) -> None:
+        if keeper.command.later:
+            await self.wait_ready(LATER)
+        await keeper.run()
 
     async def _watch(self) -> None:
         before = time.monotonic()

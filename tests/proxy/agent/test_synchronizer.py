@@ -89,15 +89,18 @@ def test_nothing_published_is_no_error(make: Open) -> None:
     assert synchronizer.identities_loaded
 
 
-def test_a_restart_compiles_nothing_anew(make: Open) -> None:
+def test_a_restart_writes_nothing_anew(node: NodeDir, make: Open) -> None:
     first, shelf = make()
     shelf.revisions[1] = Snapshot(revision=1)
     first.step()
     second, other = make()
     other.revisions[1] = Snapshot(revision=1)
+    written = SnapshotStore(node).path(1).stat().st_mtime_ns
     second.load()
-    second.step()
-    assert (second.revision, other.compiled) == (1, [])
+    for _ in range(3):
+        second.step()
+    assert (second.revision, other.compiled) == (1, [1])
+    assert SnapshotStore(node).path(1).stat().st_mtime_ns == written
 
 
 def test_the_same_number_of_another_database_is_noticed(node: NodeDir, make: Open) -> None:
