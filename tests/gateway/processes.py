@@ -45,6 +45,19 @@ def free_ports(count: int) -> list[int]:
         return [probe.getsockname()[1] for probe in probes]
 
 
+def free_range(count: int) -> int:
+    """The first of `count` ports in a row that nothing listens on at this moment."""
+    while True:
+        [first] = free_ports(1)
+        with contextlib.ExitStack() as stack:
+            try:
+                for port in range(first, first + count):
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except (OSError, OverflowError):
+                continue
+            return first
+
+
 def wait_until(condition: Callable[[], object], seconds: float = 10.0, what: object = "") -> float:
     """Wait until `condition()` is true; how long that took, in seconds. Fails the test otherwise."""
     started = time.monotonic()

@@ -15,7 +15,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.gateway.processes import DATABASE, Product, ended, free_ports, run_manage, running, wait_until
+from tests.gateway.processes import (
+    DATABASE,
+    Product,
+    ended,
+    free_ports,
+    free_range,
+    run_manage,
+    running,
+    wait_until,
+)
 
 HELLO = """
 format: 1
@@ -260,8 +269,7 @@ def test_nothing_outlives_a_killed_supervisor(make: Callable[..., Product]) -> N
 
 
 def test_the_demo_shop(make: Callable[..., Product]) -> None:
-    ports = free_ports(1)
-    product = make(workers=1, TIDEGATE_DEMO="1", TIDEGATE_DEMO_PORT=str(ports[0]))
+    product = make(workers=1, TIDEGATE_DEMO="1", TIDEGATE_DEMO_PORT=str(free_range(6)))
     product.start()
     product.wait_ready()
     wait_until(lambda: product.said("try       curl "), 5, product.log)
