@@ -102,6 +102,19 @@ class UpstreamHead:
         self._headers = headers
         self.block = None
 
+    def has(self, name: bytes) -> bool:
+        """Whether a header is there. `name` in lower case."""
+        if self.block is not None:
+            return b"\n%b:" % name in b"\n" + self.block.lower()
+        return name in dict(self.headers)
+
+    def add(self, name: bytes, value: bytes) -> None:
+        """Add one line of this header. The value holds no line break."""
+        if self.block is not None:
+            self.block += b"%b: %b\r\n" % (name, value)
+        else:
+            self.headers.append((name, value))
+
     def get(self, name: bytes) -> bytes | None:
         """The first value of a header, None if it is not there."""
         for key, value in self.headers:
@@ -261,6 +274,8 @@ class Exchange(msgspec.Struct, eq=False):
     """The Host sent upstream; empty means what the Route and the Upstream say."""
     extra: list[Header] | None = None
     """Response headers that policies add to whatever answer goes out."""
+    extra_lines: bytes = b""
+    """The same as complete lines; policies that have them ready save the formatting. Read `added_headers`."""
     ran: int = 0
     """How many request hooks of the chain have run; response hooks of the others are not called."""
     observed: str = ""
@@ -343,6 +358,14 @@ class Exchange(msgspec.Struct, eq=False):
             self.forward = [*self.headers, (name, value)]
         else:
             self.forward.append((name, value))
+
+    def added_headers(self) -> list[Header]:
+        """Everything that policies add to the answer; `extra_lines` are moved to `extra`."""
+        if self.extra_lines:
+            lines = (line.partition(b": ") for line in self.extra_lines.split(b"\r\n")[:-1])
+            self.extra = [*((name, value) for name, _, value in lines), *(self.extra or ())]
+            self.extra_lines = b""
+        return self.extra or []
 
     def add_response_header(self, name: bytes, value: bytes) -> None:
         """Add a header to whatever answer goes out, the gateway's own errors included."""

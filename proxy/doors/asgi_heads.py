@@ -91,9 +91,10 @@ def answer_headers(x: Exchange, head: UpstreamHead, length: int | None) -> list[
     else:
         headers = list(head.headers)
         _check(headers)
-    if x.extra is not None:
-        _check(x.extra)
-        headers += x.extra
+    if x.extra is not None or x.extra_lines:
+        added = x.added_headers()
+        _check(added)
+        headers += added
     headers.append((b"x-request-id", x.request_id))
     if length is not None:
         headers.append((b"content-length", b"%d" % length))

@@ -28,6 +28,8 @@ def answer_head(x: Exchange, head: UpstreamHead, length: int | None, last: bytes
     block = head.block
     if block is None:
         block = _lines(head.headers)
+    if x.extra_lines:
+        block += x.extra_lines
     if x.extra is not None:
         block += _lines(x.extra)
     if length is None:

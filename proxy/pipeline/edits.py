@@ -58,7 +58,7 @@ class Edits:
     def apply(self, x: Exchange, pairs: list[Header]) -> list[Header]:
         """The changed pairs, a new list. May raise `UnsafeValue`."""
         removed = self._remove
-        pairs = [pair for pair in pairs if pair[0] not in removed]
+        pairs = [pair for pair in pairs if pair[0] not in removed] if removed else pairs.copy()
         for old, new in self._rename:
             if _has(pairs, old):
                 pairs = [
@@ -67,12 +67,22 @@ class Edits:
         for name, value in self._replace:
             if _has(pairs, name):
                 pairs = _put(pairs, (name, self.content(name, value, x)))
-        for name, value in self._add:
-            if not _has(pairs, name):
-                pairs.append((name, self.content(name, value, x)))
+        if self._add:
+            present = dict(pairs)
+            for name, value in self._add:
+                if name not in present:
+                    pairs.append((name, self.content(name, value, x)))
         for name, value in self._append:
             pairs.append((name, self.content(name, value, x)))
         return pairs
+
+    @property
+    def additions(self) -> list[tuple[bytes, bytes]] | None:
+        """Headers to add where they are missing, if that is all there is to do and none is filled in."""
+        if self._remove or self._rename or self._replace or self._append:
+            return None
+        fixed = [(name, value.constant) for name, value in self._add if value.constant is not None]
+        return fixed if len(fixed) == len(self._add) else None
 
     def content(self, name: bytes, value: Template, x: Exchange) -> bytes:
         """The content of a pair with this name and value."""
@@ -165,7 +175,7 @@ class QueryEdits(Edits):
 
 
 def _has(pairs: list[Header], name: bytes) -> bool:
-    return any(pair[0] == name for pair in pairs)
+    return name in dict(pairs)
 
 
 def _put(pairs: list[Header], line: Header) -> list[Header]:

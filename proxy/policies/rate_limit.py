@@ -191,8 +191,8 @@ class RateLimit(Policy):
             verdict = counters.hit(key, limit)
         except CounterUnavailable:
             return self._unavailable(x, subject)
-        if self._shown and x.extra is None and verdict[0]:
-            x.extra = self._rules[0].headers(verdict)
+        if self._shown and x.extra is None and not x.extra_lines and verdict[0]:
+            x.extra_lines = self._rules[0].lines(verdict)
             return None
         return self._decide(x, subject, [verdict])
 
@@ -293,7 +293,7 @@ class RateLimit(Policy):
 class _Rule:
     """One limit made ready: what to count, under which key, and the lines that report it."""
 
-    __slots__ = ("_limit_lines", "_period_remaining", "limit", "prefix", "rate", "sentence", "share")
+    __slots__ = ("_limit_lines", "_pattern", "_period_remaining", "limit", "prefix", "rate", "sentence", "share")
 
     def __init__(self, rate: Rate, label: str, local_share: int) -> None:
         self.rate = rate
@@ -312,6 +312,16 @@ class _Rule:
             (b"x-ratelimit-limit-" + period, amount),
         )
         self._period_remaining = b"x-ratelimit-remaining-" + period if rate.every == 1 else b""
+        self._pattern = b"ratelimit-limit: %d\r\nratelimit-remaining: %%d\r\nratelimit-reset: %%d\r\n" % rate.amount
+        if self._period_remaining:
+            self._pattern += b"%b: %b\r\n%b: %%d\r\n" % (*self._limit_lines[1], self._period_remaining)
+
+    def lines(self, verdict: Verdict) -> bytes:
+        """The same as complete lines, for the request that meets one limit and fits."""
+        remaining = verdict[1]
+        if self._period_remaining:
+            return self._pattern % (remaining, math.ceil(verdict[2]), remaining)
+        return self._pattern % (remaining, math.ceil(verdict[2]))
 
     def headers(self, verdict: Verdict) -> list[Header]:
         """Three general lines, then two of the period if it has a name of its own."""
@@ -350,7 +360,7 @@ def _check_rate(rate: Rate, field: str) -> None:
 def _add_tighter(x: Exchange, lines: list[Header], verdict: Verdict) -> None:
     """Put these lines in place of those of the same names, unless those tell of fewer remaining requests."""
     remaining_name = lines[1][0]
-    extra = x.extra or []
+    extra = x.added_headers()
     present = next((value for name, value in extra if name == remaining_name), None)
     if present is not None:
         if verdict.allowed and int(present) <= verdict.remaining:

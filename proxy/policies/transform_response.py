@@ -79,13 +79,19 @@ class TransformResponse(Policy):
     def setup(self) -> None:
         """Compile the changes."""
         self._edits = self.config.edits()
+        self._additions = self._edits.additions
 
     def on_response(self, x: Exchange) -> None:
         """Make the changes."""
         head = x.response
         if head is None or (self.config.only_upstream and (x.state != OK or not x.tries)):
             return
-        if self.enforce:
+        if self.enforce and self._additions is not None:
+            # Needs no list of headers: the upstream's lines stay as they are.
+            for name, value in self._additions:
+                if not head.has(name):
+                    head.add(name, value)
+        elif self.enforce:
             head.headers = self._edits.apply(x, head.headers)
         else:
             x.observed = f"{x.observed},{self.label}" if x.observed else self.label

@@ -103,7 +103,7 @@ def call(
             return await result
 
         result = asyncio.run(wait())
-    lines = [*(x.extra or []), *(result.headers if result is not None else [])]
+    lines = [*x.added_headers(), *(result.headers if result is not None else [])]
     named = by_name(lines)
     assert all(len(values) == 1 for values in named.values()), "no header twice"
     return result, {name: values[0] for name, values in named.items()}
