@@ -96,10 +96,10 @@ class Core:
 
     def _begin(self, x: Exchange, refusal: Response | None, runtime: Runtime) -> None:
         x.request_id = x.request_id or request_id()
+        x.traceparent = child(x.traceparent or None)
         if refusal is not None:
             self._refuse_head(x, refusal)
             return
-        x.traceparent = child(x.traceparent or None)
         if x.route is None:
             self._route(x, runtime)
         route = x.route

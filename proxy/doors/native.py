@@ -78,6 +78,8 @@ class NativeConnection(asyncio.Protocol):
     """An incomplete head, or what was sent ahead."""
     fresh = True
     """No request has been answered yet."""
+    blank = False
+    """An empty line stood in front of the request that is awaited."""
     deadline = NEVER
     body: RequestBody | None = None
     """The body that is being read, also after its exchange is over."""
@@ -153,27 +155,39 @@ class NativeConnection(asyncio.Protocol):
         """Take the head that `data` begins with; returns what follows it."""
         end = data.find(b"\r\n\r\n")
         if end <= 0:
-            return self._incomplete(data) if end else data[2:]
+            return self._incomplete(data) if end else self._empty_line(data)
         core, peer, head = self.core, self.peer, data[:end]
         known = core.runtime.heads.get(head) if core.runtime is not None else None
         if known is not None:
             self.x = x = Exchange(self, peer, peer, self.scheme, self.origin, monotonic(), *known)
             core.in_flight += 1
             core.begin_again(x)
+        elif head[:2] == b"\r\n":
+            return self._empty_line(data)
         elif self._fits(head):
             self.x = x = Exchange(self, peer, peer, self.scheme, self.origin, monotonic(), chain=NO_CHAIN)
             core.begin_head(x, head)
         self.buffer = b""
+        self.blank = False
         return data[end + 4 :]
+
+    def _empty_line(self, data: bytes) -> bytes:
+        """One may stand in front of a request (RFC 9112 2.2)."""
+        self.buffer = b""
+        if self.blank:
+            self._reject(problem(400, "malformed-request", "This is not an HTTP/1.1 request.", close=True))
+            return b""
+        self.blank = True
+        return data[2:]
 
     def _incomplete(self, data: bytes) -> bytes:
         if data[:2] == b"\r\n":
-            # An empty line may stand in front of a request (RFC 9112 2.2).
-            self.buffer = b""
-            return data[2:]
+            return self._empty_line(data)
         if not self._fits(data):
             return b""
-        if data.count(b"\n") != data.count(b"\r\n") or not (b"A" <= data[:1] <= b"Z" or data == b"\r"):
+        ends = data.count(b"\r\n")
+        bare = data.count(b"\n") != ends or data.count(b"\r") != ends + data.endswith(b"\r")
+        if bare or not (b"A" <= data[:1] <= b"Z" or data == b"\r"):
             self._reject(problem(400, "malformed-request", "This is not an HTTP/1.1 request.", close=True))
             return b""
         if not self.buffer and not self.fresh:
@@ -237,7 +251,8 @@ class NativeConnection(asyncio.Protocol):
             self._body_complete(body, x)
         elif not self.paused:
             limits, now = self.listener.limits, monotonic()
-            slowest = body.started + limits.body_timeout + body.received / limits.body_min_rate
+            earned = body.received / limits.body_min_rate if limits.body_min_rate else 0
+            slowest = body.started + limits.body_timeout + earned
             self.deadline = min(now + limits.idle_timeout, slowest)
         return rest
 
@@ -409,6 +424,8 @@ class NativeConnection(asyncio.Protocol):
         elif self.lingering or self.write_paused or self.body is not None:
             self.transport.abort()
         elif x is None:
+            if self.fresh:
+                self.listener.metrics.bump("header_timeouts")
             self.transport.close()
 
     def drain(self) -> None:

@@ -56,8 +56,8 @@ _KINDS: dict[bytes, int] = {
     ),
     **dict.fromkeys(
         b"keep-alive te trailer proxy-connection proxy-authorization proxy-authenticate http2-settings "
-        b"x-real-ip x-forwarded-prefix x-forwarded-server x-forwarded-client-cert x-original-url x-rewrite-url "
-        b"x-http-method x-http-method-override x-method-override x-anonymous-consumer".split(),
+        b"x-real-ip x-forwarded-prefix x-forwarded-server x-forwarded-client-cert x-original-url "
+        b"x-rewrite-url x-http-method x-http-method-override x-method-override x-anonymous-consumer".split(),
         DROP,
     ),
 }
@@ -66,7 +66,10 @@ _OWNED = (b"x-consumer-", b"x-credential-", b"x-authenticated-", b"x-gateway-", 
 _HOSTS_CAP = 4096
 _hosts: dict[bytes, bytes] = {}
 
-_HOST = re.compile(rb"(?P<name>[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
+_HOST = re.compile(
+    rb"(?P<name>[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
+)
+_LONGEST_HOST = 253
 _DIGITS = re.compile(rb"[0-9]{1,15}")
 _REQUEST_LINE = re.compile(rb"[A-Za-z]+ [!-~]+ HTTP/[0-9]\.[0-9]")
 
@@ -90,9 +93,11 @@ def canonical_host(raw: bytes) -> bytes | None:
     if match is None or b".." in raw or int(match["port"] or 0) > 65535:
         return None
     host = match["name"].rstrip(b".")
+    if len(host) > _LONGEST_HOST:
+        return None
     if host.startswith(b"[") and canonical_ip(host[1:-1].decode()) is None:
         return None
-    if len(_hosts) < _HOSTS_CAP and len(raw) <= 255:
+    if len(_hosts) < _HOSTS_CAP:
         _hosts[raw] = host
     return host
 
@@ -110,7 +115,7 @@ def admit_head(x: Exchange, head: bytes, runtime: Runtime) -> Response | None:
         refusal = _request_line(x, line)
         if refusal is not None:
             return refusal
-    lines = block.split(b"\r\n")
+    lines = block.split(b"\r\n") if block else []
     if len(lines) > runtime.limits.header_count:
         return _too_many(runtime)
     try:
@@ -169,27 +174,29 @@ def _request_line(x: Exchange, line: bytes) -> Response | None:
     return None
 
 
-def _settle(x: Exchange, method: bytes, target: bytes, entries: list[Entry], runtime: Runtime) -> Response | None:
+def _settle(
+    x: Exchange, method: bytes, target: bytes, entries: list[Entry], runtime: Runtime
+) -> Response | None:
     """Sort a head's lines: what is kept, what the edge itself must know."""
     x.runtime = runtime
     x.method = method
-    x.headers = x.forward = kept = [entry for entry in entries if entry.__class__ is tuple]  # type: ignore[misc]
+    x.headers = x.forward = kept = [entry for entry in entries if entry.__class__ is tuple]
     x.agent = dict(kept).get(b"user-agent", b"")
-    host = b""
+    host: bytes | None = None
     rest: list[Special] = []
     for entry in entries:
         if entry.__class__ is tuple:
             continue
         kind = entry.kind  # type: ignore[union-attr]
         if kind == HOST:
-            if host:
+            if host is not None:
                 return refuse(400, "duplicate-host", "There is more than one Host header.")
             host = entry.value  # type: ignore[union-attr]
         elif kind == REFUSE:
             return refuse(400, "header-underscore", "Header names with an underscore are not accepted.")
         elif kind != DROP:
             rest.append(entry)  # type: ignore[arg-type]
-    name = _hosts.get(host) or canonical_host(host)
+    name = None if host is None else _hosts.get(host) or canonical_host(host)
     if name is None:
         return refuse(400, "bad-host", "The Host header is missing or malformed.")
     x.host = name
@@ -210,7 +217,7 @@ def _target(x: Exchange, target: bytes) -> Response | None:
             split = split_absolute(target)
             if split is None:
                 return refuse(400, "bad-target", "The request target must be a path that starts with '/'.")
-            # RFC 9112 3.2.2 lets the target's authority win; where it contradicts Host nobody is to be believed.
+            # RFC 9112 3.2.2 lets the target's authority win; where it contradicts Host nobody is believed.
             _, authority, target = split
             if canonical_host(authority) != x.host:
                 return refuse(400, "host-mismatch", "The target's authority and the Host header differ.")
@@ -271,11 +278,15 @@ def _framing(x: Exchange, lengths: list[bytes], encodings: list[bytes]) -> Respo
     """RFC 9112 6.1 to 6.3, without any of the leniencies."""
     if encodings:
         if lengths:
-            return refuse(400, "ambiguous-length", "Content-Length and Transfer-Encoding may not come together.")
+            return refuse(
+                400, "ambiguous-length", "Content-Length and Transfer-Encoding may not come together."
+            )
         if len(encodings) > 1 or x.protocol == "HTTP/1.0":
             return refuse(400, "bad-transfer-encoding", "One Transfer-Encoding, in HTTP/1.1 only.")
         if encodings[0].lower() != b"chunked":
-            return refuse(501, "transfer-encoding-not-supported", "The only transfer coding supported is chunked.")
+            return refuse(
+                501, "transfer-encoding-not-supported", "The only transfer coding supported is chunked."
+            )
         x.content_length = None
         return None
     if len(lengths) > 1 or not _DIGITS.fullmatch(lengths[0]):

@@ -13,7 +13,7 @@ from proxy.telemetry.trace import accept_request_id
 if TYPE_CHECKING:
     from proxy.runtime import Runtime
 
-_FORWARDED_PAIR = re.compile(r'\s*([a-z]+)="?([^",;]*)"?\s*', re.IGNORECASE)
+_FORWARDED_PAIR = re.compile(r'[ \t]*([a-z]+)=(?:"([^"\\]*)"|([^\s",;]*))[ \t]*', re.IGNORECASE)
 MAX_HOPS = 32
 
 
@@ -44,7 +44,7 @@ def origin_lines(addresses: bytes, client: bytes, scheme: bytes) -> bytes:
 
 
 def _client(x: Exchange, hops: list[str], runtime: Runtime) -> bytes:
-    """The last address that no trusted proxy vouches for; what stands before it is hearsay (threats T-B04)."""
+    """The last address that no trusted proxy vouches for; the rest is hearsay (threats T-B04)."""
     believed: list[str] = []
     for hop in reversed(hops):
         ip = forwarded_ip(hop)
@@ -72,14 +72,15 @@ def _forwarded(lines: list[Header]) -> tuple[list[str], str, str]:
     """Addresses, and the nearest proxy's proto and host, of the Forwarded header (RFC 7239)."""
     hops, proto, host = [], "", ""
     for element in _values(lines, b"forwarded"):
-        pairs = dict(
-            (name.lower(), value) for name, value in (_pair(part) for part in element.split(";")) if name
-        )
-        hops.append(pairs.get("for", "unknown"))
+        parts = [_pair(part) for part in element.split(";")]
+        pairs = dict(parts)
+        # RFC 7239 4: no parameter occurs twice; whoever sends that is not to be believed.
+        whole = len(pairs) == len(parts) and "" not in pairs
+        hops.append(pairs.get("for", "unknown") if whole else "unknown")
         proto, host = pairs.get("proto", "").lower(), pairs.get("host", "").lower()
     return hops, proto, host
 
 
 def _pair(text: str) -> tuple[str, str]:
     match = _FORWARDED_PAIR.fullmatch(text)
-    return (match[1], match[2]) if match else ("", "")
+    return (match[1].lower(), match[2] or match[3] or "") if match else ("", "")

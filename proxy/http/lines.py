@@ -15,8 +15,15 @@ from proxy.exchange import Header
 CAPACITY = 4096
 LONGEST = 512
 
-_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)[ \t]*")
-"""RFC 9112 5: token, colon, value without CR, LF, NUL or other control bytes; no folding, no blank before the colon."""
+_LINE = re.compile(
+    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*+((?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?)[ \t]*"
+)
+"""RFC 9112 5: token, colon, value without CR, LF, NUL and other control bytes; no folding, no blank before
+the colon.
+
+The blanks in front of the value are taken for good (`*+`): else a line of nothing but blanks would take time
+quadratic in its length to be refused.
+"""
 
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -44,7 +51,9 @@ class BadLine(Exception):
 
 
 Entry = Header | Special
-_UNIQUE = frozenset((b"traceparent", b"tracestate", b"x-request-id", b"cookie", b"set-cookie", b"if-none-match", b"etag"))
+_UNIQUE = frozenset(
+    (b"traceparent", b"tracestate", b"x-request-id", b"cookie", b"set-cookie", b"if-none-match", b"etag")
+)
 """Lines that differ with every request are not worth remembering."""
 
 
