@@ -14,6 +14,8 @@ import msgspec
 from proxy.identity.model import AppEntry, CredentialEntry
 
 MAX_READERS = 1024
+MAX_APPS = 4096
+"""Decoded Apps that are remembered until something is written."""
 SIDES = 2
 META, ACTIVE, VERSION, ORIGIN, FORMAT = b"meta", b"active", b"version", b"origin", b"format"
 
@@ -53,6 +55,7 @@ class IdentityDatabase:
             self.close()
             raise
         self._seen, self.side = -1, 0
+        self._remembered: dict[str, AppEntry] = {}
 
     def _open_tables(self) -> None:
         opened = self.environment.open_db
@@ -83,6 +86,7 @@ class IdentityDatabase:
         if number != self._seen:
             self.side = 1 if transaction.get(ACTIVE, db=self.meta) == b"1" else 0
             self._seen = number
+            self._remembered.clear()
         return transaction
 
     def find(self, digest: bytes) -> tuple[CredentialEntry | None, AppEntry | None]:
@@ -94,10 +98,9 @@ class IdentityDatabase:
                 if packed is None:
                     return None, None
                 credential = _credential_decoder.decode(packed)
-                found = transaction.get(credential.app_id.encode(), None, self.apps[self.side])
+                return credential, self._app(transaction, credential.app_id)
             finally:
                 transaction.abort()
-            return credential, None if found is None else _app_decoder.decode(found)
         except (lmdb.Error, msgspec.MsgspecError) as error:
             raise _unreadable(error) from error
 
@@ -106,12 +109,22 @@ class IdentityDatabase:
         try:
             transaction = self.begin()
             try:
-                packed = transaction.get(app_id.encode(), None, self.apps[self.side])
+                return self._app(transaction, app_id)
             finally:
                 transaction.abort()
-            return None if packed is None else _app_decoder.decode(packed)
         except (lmdb.Error, msgspec.MsgspecError) as error:
             raise _unreadable(error) from error
+
+    def _app(self, transaction: lmdb.Transaction[bytes], app_id: str) -> AppEntry | None:
+        app = self._remembered.get(app_id)
+        if app is None:
+            packed = transaction.get(app_id.encode(), None, self.apps[self.side])
+            if packed is None:
+                return None
+            if len(self._remembered) >= MAX_APPS:
+                self._remembered.clear()
+            app = self._remembered[app_id] = _app_decoder.decode(packed)
+        return app
 
     def note(self, name: bytes) -> bytes:
         """What the writer noted under one of the names above; empty if nothing."""

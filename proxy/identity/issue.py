@@ -108,7 +108,7 @@ def _claim(pepper: bytes) -> None:
 
 
 def _imported(value: bytes) -> str:
-    if not keys.looks_valid(value):
+    if not keys.well_formed(value):
         raise KeyRefused(
             "A key from elsewhere has 8 to 128 printable ASCII characters, no blank at either end, and does "
             f"not begin with {keys.PREFIX} unless it was issued by Tidegate."

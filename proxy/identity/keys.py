@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from zlib import crc32
@@ -30,8 +30,10 @@ VISIBLE = len(PREFIX) + 5
 
 _PREFIX = PREFIX.encode()
 _CHECKED = LENGTH - CHECKSUM_LENGTH
+_OURS = re.compile(rb"tg_[0-9A-Za-z]{30}_[0-9A-Za-z]{6}")
 _FOREIGN = re.compile(rb"[!-~][ -~]{6,126}[!-~]")
 _PAIRS = [(first + second).encode() for first in ALPHABET for second in ALPHABET]
+_PAIR = len(_PAIRS)
 
 
 class PepperError(Exception):
@@ -45,26 +47,43 @@ def generate() -> str:
 
 
 def looks_valid(raw: bytes) -> bool:
-    """Whether `raw` can be a key at all: for ours, whether the checksum is right."""
-    if raw.startswith(_PREFIX):
-        return (
-            len(raw) == LENGTH
-            and raw[3 : _CHECKED - 1].isalnum()
-            and raw[_CHECKED - 1] == 95
-            and raw[_CHECKED:] == _checksum(raw[:_CHECKED])
-        )
+    """Whether `raw` can be a key at all: for ours, whether length and checksum are right.
+
+    Half a microsecond, since every key that is not remembered comes by here.
+    """
+    if raw[:3] == _PREFIX:
+        if len(raw) != LENGTH:
+            return False
+        rest, last = divmod(crc32(raw[:_CHECKED]), _PAIR)
+        return raw[_CHECKED:] == _PAIRS[rest // _PAIR] + _PAIRS[rest % _PAIR] + _PAIRS[last]
     return _FOREIGN.fullmatch(raw) is not None
 
 
+def well_formed(raw: bytes) -> bool:
+    """Whether `raw` may be issued: it looks valid, and has no character but those of its kind."""
+    return looks_valid(raw) and (_OURS if raw.startswith(_PREFIX) else _FOREIGN).fullmatch(raw) is not None
+
+
 def _checksum(start: bytes) -> bytes:
-    rest, last = divmod(crc32(start), 3844)
-    first, middle = divmod(rest, 3844)
-    return _PAIRS[first] + _PAIRS[middle] + _PAIRS[last]
+    rest, last = divmod(crc32(start), _PAIR)
+    return _PAIRS[rest // _PAIR] + _PAIRS[rest % _PAIR] + _PAIRS[last]
 
 
 def digest(raw: bytes, pepper: bytes) -> bytes:
     """The 16 bytes by which a key is stored and found (BLAKE2b keyed with the pepper, RFC 7693)."""
-    return blake2b(raw, digest_size=DIGEST_BYTES, key=pepper).digest()
+    return digester(pepper)(raw)
+
+
+def digester(pepper: bytes) -> Callable[[bytes], bytes]:
+    """`digest` under one pepper, for many keys: the pepper is worked in once."""
+    start = blake2b(digest_size=DIGEST_BYTES, key=pepper).copy
+
+    def digest_of(raw: bytes) -> bytes:
+        state = start()
+        state.update(raw)
+        return state.digest()
+
+    return digest_of
 
 
 def load_pepper(path: Path, environment: Mapping[str, str] = os.environ) -> bytes:

@@ -11,7 +11,7 @@ from typing import Literal
 import lmdb
 
 from proxy.identity.database import ORIGIN, VERSION, IdentityDatabase, IdentityUnavailable
-from proxy.identity.keys import digest, looks_valid
+from proxy.identity.keys import digester, looks_valid
 from proxy.identity.model import AppEntry, CredentialEntry, Identity
 from proxy.identity.writer import Changes, IdentityWriter
 from proxy.node import IDENTITY, SharedState
@@ -42,7 +42,8 @@ class IdentityStore:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._path = Path(path)
-        self._pepper = pepper
+        self.digest = digester(pepper)
+        """The form in which a key is stored, under this node's pepper."""
         self._map_bytes = map_size
         self._now = now
         self._numbers: MutableSequence[int] | memoryview[int] = (
@@ -99,7 +100,7 @@ class IdentityStore:
         if not looks_valid(raw_key):
             return None
         self.misses += 1
-        credential, app = self._readable().find(digest(raw_key, self._pepper))
+        credential, app = (self._database or self._readable()).find(self.digest(raw_key))
         if credential is None or app is None or credential.kind != "key":
             self._refuse(raw_key, "unknown")
             return None
@@ -112,7 +113,9 @@ class IdentityStore:
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
             self.clears += 1
-        identity = self._known[raw_key] = _identity(credential, app)
+        identity = self._known[raw_key] = Identity(
+            credential.id, app.id, app.name, app.groups, app.plans, credential.expires
+        )
         return identity
 
     def _refuse(self, raw_key: bytes, verdict: Verdict) -> None:
@@ -162,10 +165,6 @@ class IdentityStore:
         """Numbers of Credentials and Apps."""
         return self._readable().counts()
 
-    def digest(self, raw_key: bytes) -> bytes:
-        """The form in which a key is stored, under this node's pepper."""
-        return digest(raw_key, self._pepper)
-
     def apply(self, changes: Changes, version: int | None = None) -> None:
         """Change what is said, in one commit, and tell all processes of the node."""
         self._writable().apply(changes, version)
@@ -195,14 +194,3 @@ class IdentityStore:
         if self._writer is None:
             raise IdentityUnavailable("this process may only read the identity store")
         return self._writer
-
-
-def _identity(credential: CredentialEntry, app: AppEntry) -> Identity:
-    return Identity(
-        credential_id=credential.id,
-        app_id=app.id,
-        app=app.name,
-        groups=app.groups,
-        plans=app.plans,
-        expires=credential.expires,
-    )

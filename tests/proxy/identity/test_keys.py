@@ -73,6 +73,14 @@ def test_what_cannot_be_a_key_is_refused(raw):
     assert not keys.looks_valid(raw)
 
 
+def test_a_crafted_key_with_a_right_checksum_is_not_issued():
+    start = b"tg_" + b"\xff" * 30 + b"_"
+    crafted = start + keys._checksum(start)
+    assert keys.looks_valid(crafted) and not keys.well_formed(crafted)
+    assert keys.well_formed(keys.generate().encode()) and keys.well_formed(b"from-elsewhere")
+    assert not keys.well_formed(b"short")
+
+
 def test_the_digest_depends_on_key_and_pepper():
     first = keys.digest(b"12345678", PEPPER)
     assert len(first) == 16
