@@ -63,7 +63,8 @@ def reader(root: Path, count: int) -> None:
         grown = (after[kind] - before[kind]) / 1024
         print(f"reader, private {kind} memory grown   {grown:8.1f} MB")
     few = some[:4000]
-    store._refresh()
+    store._known.clear()
+    store._readable()._remembered.clear()
     print(f"look-up, neither key nor App known   {_each(store, few):8.2f} us")
     store._known.clear()
     print(f"look-up, App known                   {_each(store, few):8.2f} us")
