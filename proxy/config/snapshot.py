@@ -23,14 +23,14 @@ class Frozen(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     """Base of every configuration struct."""
 
 
-class PathMatch(Frozen):
+class PathMatch(Frozen, frozen=True):
     """How a path is matched: `exact` /a, `prefix` /a (whole segments), `template` /a/{id}, `regex`."""
 
     kind: PathKind = "prefix"
     value: str = "/"
 
 
-class ValueMatch(Frozen):
+class ValueMatch(Frozen, frozen=True):
     """A header or query parameter that must be there, with that value."""
 
     name: str
@@ -38,7 +38,7 @@ class ValueMatch(Frozen):
     kind: ValueKind = "exact"
 
 
-class Redirect(Frozen):
+class Redirect(Frozen, frozen=True):
     """Answer with a redirect instead of forwarding; what is empty is kept from the request."""
 
     status: Literal[301, 302, 303, 307, 308] = 302
@@ -49,7 +49,7 @@ class Redirect(Frozen):
     replace_prefix: str | None = None
 
 
-class Route(Frozen):
+class Route(Frozen, frozen=True):
     """One match rule of an Api and where it goes; `order` counts up with age (oldest wins a tie)."""
 
     name: str
@@ -72,7 +72,7 @@ class Route(Frozen):
     allow_encoded: bool = False
 
 
-class Api(Frozen):
+class Api(Frozen, frozen=True):
     """A product surface; its Routes carry its hosts and base path already."""
 
     slug: str
@@ -81,7 +81,7 @@ class Api(Frozen):
     lifecycle: Literal["draft", "published", "deprecated", "retired"] = "published"
 
 
-class Target(Frozen):
+class Target(Frozen, frozen=True):
     """One instance of an Upstream. A weight of 0 takes it out; a lower priority number is used first."""
 
     host: str
@@ -96,7 +96,7 @@ class Target(Frozen):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-class HealthCheck(Frozen):
+class HealthCheck(Frozen, frozen=True):
     """Active probe of every Target by the node agent; `interval` 0 turns it off."""
 
     path: str = "/"
@@ -107,7 +107,7 @@ class HealthCheck(Frozen):
     statuses: tuple[int, ...] = (200, 204, 301, 302)
 
 
-class Upstream(Frozen):
+class Upstream(Frozen, frozen=True):
     """A service and its instances. `retries` counts further tries; `retry_budget` is a share of requests."""
 
     name: str
@@ -129,7 +129,7 @@ class Upstream(Frozen):
     health: HealthCheck = HealthCheck()
 
 
-class Policy(Frozen):
+class Policy(Frozen, frozen=True):
     """One attached policy: `name` is the policy file's name, `label` tells instances apart."""
 
     name: str
@@ -142,14 +142,14 @@ class Policy(Frozen):
     config: dict[str, object] = {}
 
 
-class Plan(Frozen):
+class Plan(Frozen, frozen=True):
     """Limits sold as one name; they are the policies whose scope is this plan."""
 
     name: str
     title: str = ""
 
 
-class Certificate(Frozen):
+class Certificate(Frozen, frozen=True):
     """A certificate chain and private key (PEM), chosen by SNI; no names means the default one."""
 
     name: str
@@ -161,7 +161,7 @@ class Certificate(Frozen):
         return f"Certificate({self.name!r})"
 
 
-class Limits(Frozen):
+class Limits(Frozen, frozen=True):
     """Bounds of what a client may send and for how long (reference: `docs/limits.md`)."""
 
     header_bytes: int = 32 * 1024
@@ -182,7 +182,7 @@ class Limits(Frozen):
     drain_timeout: float = 30.0
 
 
-class Snapshot(Frozen):
+class Snapshot(Frozen, frozen=True):
     """One published configuration, compiled. `revision` rises with every publish."""
 
     revision: int = 0

@@ -70,7 +70,7 @@ class Policy:
     needs_request_body: ClassVar[bool] = False
     needs_response_body: ClassVar[bool] = False
 
-    class Config(PolicyConfig):
+    class Config(PolicyConfig, frozen=True):
         """No options."""
 
     def __init__(self, config: Any, services: Services, *, label: str = "", enforce: bool = True) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import unquote_to_bytes
 from msgspec import Meta
 
 from proxy.exchange import Exchange, Header, Response, problem
+from proxy.identity.database import IdentityUnavailable
 from proxy.identity.model import Identity
 from proxy.pipeline.policy import Invalid, Policy, PolicyConfig, Stage
 
@@ -149,7 +150,10 @@ class KeyAuth(Policy):
     def _identify(self, x: Exchange, key: bytes, forward: list[Header] | None = None) -> Response | None:
         if self._look_up is None:
             return problem(503, "identities-unavailable", "Callers cannot be identified now.")
-        identity = self._look_up(key) if len(key) <= _LONGEST_KEY else None
+        try:
+            identity = self._look_up(key) if len(key) <= _LONGEST_KEY else None
+        except IdentityUnavailable:
+            return problem(503, "identities-unavailable", "Callers cannot be identified now.")
         if identity is None:
             return self._refuse("key-invalid", "Unauthorized")
         x.identity = identity
