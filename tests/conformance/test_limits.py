@@ -7,6 +7,7 @@ import resource
 import time
 from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 
 from proxy.config.snapshot import Limits
@@ -133,6 +134,17 @@ def test_a_slow_body_above_the_minimum_rate_is_taken(hasty: Gateway) -> None:
             client.send(b"x" * 2000)
             time.sleep(0.1)
         assert client.read().status == 200
+
+
+def test_without_a_minimum_rate_the_time_for_a_body_is_absolute(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    limits = msgspec.structs.replace(SHORT, body_min_rate=0)
+    with running(tmp_path_factory.mktemp("node"), open_snapshot(limits=limits)) as started:
+        assert len(started.accepts(post(b"Content-Length: 9", body=b"x" * 9), piece=1).body) == 9
+        with started.connect() as client:
+            client.send(post(b"Content-Length: 90000", body=b"x" * 50_000))
+            assert drip(client, b"x" * 1000).code == "body-timeout"
 
 
 LINES = [b"X-%d: y" % number for number in range(9_999)]
