@@ -27,10 +27,10 @@ MENDED = {
 """What granian takes that our own door refuses. It also drops the authority of a target in absolute form
 (T-C09) before ASGI, so that Host alone is routed; no application behind it can see that they differed."""
 NOT_APPLICABLE = {
-    "T-A23": "HTTP/2 to clients is spoken by granian alone: it frames, resets and merges before ASGI",
     "T-B10": "client certificates are not asked for, so nothing is decided by SNI",
 }
-"""Rows about features that Tidegate does not have (PROXY protocol, T-B11, is refused: test_headers)."""
+"""Rows about features that Tidegate does not have (PROXY protocol, T-B11, is refused: test_headers; HTTP/2,
+T-A23, is spoken by granian alone: test_http2_downgrade)."""
 
 
 @pytest.fixture(scope="module")
