@@ -17,7 +17,7 @@ monotonic = time.monotonic
 class RequestBody:
     """Feeds the core; `deadline` is when the next part must be here, in monotonic seconds."""
 
-    __slots__ = ("_core", "_expected", "_started", "_x", "deadline", "received")
+    __slots__ = ("_core", "_expected", "_started", "_x", "complete", "deadline", "received")
 
     def __init__(self, core: Core, x: Exchange) -> None:
         self._core = core
@@ -26,11 +26,15 @@ class RequestBody:
         """As the head says; policies may change the exchange's own number."""
         self._started = monotonic()
         self.received = 0
+        self.complete = False
         self.deadline = self._started + x.runtime.limits.idle_timeout
 
     def take(self, data: bytes, more: bool) -> None:
         """A part of it, and whether more follows."""
+        if self.complete:
+            return
         self.received += len(data)
+        more = more and self.received != self._expected
         if self._expected is not None and (
             self.received > self._expected or (not more and self.received < self._expected)
         ):
@@ -41,9 +45,9 @@ class RequestBody:
         if more:
             self.resume()
         else:
+            self.complete = True
             self.deadline = NEVER
-            if not self._x.body_done:
-                self._core.request_end(self._x)
+            self._core.request_end(self._x)
 
     def pause(self) -> None:
         """The upstream is the slow one."""

@@ -112,6 +112,9 @@ class AsgiExchange:
         assert self.start is not None
         self._task = asyncio.current_task()
         await send(self.start)
+        if not self.parts and not self.ended:
+            # Some servers keep the head back until a part of the body comes.
+            await send({"type": "http.response.body", "body": b"", "more_body": True})
         while not self.broken:
             if not self.parts and not self.ended:
                 await self._wait()

@@ -115,7 +115,7 @@ class Gateway:
         self._write_callers(callers)
         self._snapshots.write(config)
         self.state.numbers[SNAPSHOT] = config.revision
-        self._socket, self.port = _reserve(reuse_port=door == "granian", listen=door != "granian")
+        self._socket, self.port = _reserve(listen=door == "native")
         self.url = f"http://{self.host}:{self.port}"
         self.process = self._start(environment or {})
         try:
@@ -123,6 +123,8 @@ class Gateway:
         except BaseException:
             self.process.kill()
             self.process.wait()
+            self._socket.close()
+            self.state.close()
             raise AssertionError(f"{door} did not start: {self.stderr()}") from None
 
     # -- what it has done
@@ -201,8 +203,7 @@ class Gateway:
                 self.process.kill()
                 self.process.wait()
                 raise AssertionError(f"{self.door} did not end: {self.stderr()}") from None
-            finally:
-                self._socket.close()
+        self._socket.close()
         return self.process.returncode
 
     # -- starting
@@ -231,7 +232,7 @@ class Gateway:
                 command,
                 cwd=ROOT,
                 env=variables,
-                pass_fds=() if self.door == "granian" else (descriptor,),
+                pass_fds=(descriptor,) if self.door == "native" else (),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -257,11 +258,11 @@ class Gateway:
         return sorted(self.records(), key=lambda record: record.time + record.duration_us / 1e6)
 
 
-def _reserve(*, reuse_port: bool, listen: bool) -> tuple[socket.socket, int]:
+def _reserve(*, listen: bool) -> tuple[socket.socket, int]:
     """A port of ours: a listening socket to hand down, or one that keeps the port for whoever binds it."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if reuse_port:
+    if not listen:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     sock.bind(("127.0.0.1", 0))
     if listen:
@@ -273,23 +274,16 @@ def _command(door: str, node: Path, port: int, descriptor: int) -> list[str]:
     python = [sys.executable, "-m"]
     if door == "native":
         return [*python, "proxy.worker", "--node", str(node), "--slot", "0", "--fd", str(descriptor)]
+    address = ["--host", "127.0.0.1", "--port", str(port)]
     if door == "granian":
-        options = ["--host", "127.0.0.1", "--port", str(port), "--interface", "asgi", "--loop", "uvloop"]
-        return [*python, "granian", *options, "--workers-kill-timeout", "10", APPLICATION]
+        options = ["--interface", "asgi", "--loop", "uvloop", "--workers-kill-timeout", "10"]
+        return [*python, "granian", *address, *options, APPLICATION]
     if door == "daphne":
-        options = ["--fd", str(descriptor), "--no-server-name", "--verbosity", "0"]
-        return [*python, "daphne", *options, APPLICATION]
-    parser = door.removeprefix("uvicorn-")
-    options = ["--fd", str(descriptor), "--http", parser, "--loop", "uvloop", "--no-proxy-headers"]
-    return [
-        *python,
-        "uvicorn",
-        *options,
-        "--no-server-header",
-        "--no-date-header",
-        "--no-access-log",
-        APPLICATION,
-    ]
+        address = ["--bind", "127.0.0.1", "--port", str(port)]
+        return [*python, "daphne", *address, "--no-server-name", "--verbosity", "0", APPLICATION]
+    options = ["--http", door.removeprefix("uvicorn-"), "--loop", "uvloop", "--no-proxy-headers"]
+    quiet = ["--no-server-header", "--no-date-header", "--no-access-log"]
+    return [*python, "uvicorn", *address, *options, *quiet, APPLICATION]
 
 
 class GatewayFactory:
@@ -317,7 +311,11 @@ class GatewayFactory:
             running.forget_records()
             return running
         folder = tempfile.TemporaryDirectory(prefix="tidegate-door-", ignore_cleanup_errors=True)
-        running = Gateway(door, config, Path(folder.name), callers, variables)
+        try:
+            running = Gateway(door, config, Path(folder.name), callers, variables)
+        except BaseException:
+            folder.cleanup()
+            raise
         self._all.append((running, folder))
         if not fresh:
             self._cache[key] = running
@@ -325,12 +323,12 @@ class GatewayFactory:
 
     def close(self) -> None:
         """End all of them; each must have lived until now and said nothing of exceptions."""
-        complaints = []
+        complaints, ended = [], (0, -signal.SIGTERM)
         for running, folder in self._all:
             died = running.process.poll()
             code = running.stop()
             log = running.stderr()
-            if died not in (None, 0) or code not in (0, -signal.SIGTERM) or "Traceback" in log:
+            if died not in (None, *ended) or code not in ended or "Traceback" in log:
                 complaints.append(f"{running.door} (exit {code}): {log}")
             running.state.close()
             folder.cleanup()
