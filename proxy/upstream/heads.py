@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from proxy.exchange import Exchange, Header, UpstreamHead
+from proxy.exchange import Exchange, UpstreamHead
 from proxy.http.lines import BadLine, LineReader, Special
 
 
@@ -17,7 +17,8 @@ def request_head(x: Exchange, default_host: bytes) -> bytes:
     block = b"".join([b"%b: %b\r\n" % pair for pair in x.forward])
     framing = b"" if x.content_length == 0 and not x.websocket else _framing(x)
     head = (
-        b"%b %b HTTP/1.1\r\nhost: %b\r\n%b%bx-forwarded-host: %b\r\nx-request-id: %b\r\ntraceparent: %b\r\n%b\r\n"
+        b"%b %b HTTP/1.1\r\nhost: %b\r\n%b%bx-forwarded-host: %b\r\n"
+        b"x-request-id: %b\r\ntraceparent: %b\r\n%b\r\n"
         % (
             x.upstream_method or x.method,
             x.upstream_target or x.target,
@@ -50,14 +51,14 @@ class BadAnswer(Exception):
 
 # Plain numbers: reading a member of an enumeration costs more than all else that is done with it here.
 _LENGTH, _ENCODING, _CONNECTION, _DROP = range(1, 5)
+_DROPPED = (
+    b"keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer upgrade x-request-id"
+)
 _KINDS = {
     b"content-length": _LENGTH,
     b"transfer-encoding": _ENCODING,
     b"connection": _CONNECTION,
-    **dict.fromkeys(
-        b"keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer upgrade x-request-id".split(),
-        _DROP,
-    ),
+    **dict.fromkeys(_DROPPED.split(), _DROP),
 }
 LINES = LineReader(_KINDS)
 MAX_HEADER_LINES = 100
@@ -65,8 +66,9 @@ REMEMBERED = 4096
 _DIGITS = re.compile(rb"[0-9]{1,15}").fullmatch
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?")
 _statuses: dict[bytes, tuple[int, bool]] = {}
-_blocks: dict[bytes, bytes] = {}
-"""What a line contributes to the client's head: itself with its line end, or nothing."""
+_blocks: dict[bytes, bytes] = {b"": b""}
+"""What a line contributes to the client's head: itself with its line end, or nothing. The empty line stands
+for the status line, which is not a header even where it is repeated."""
 _specials: dict[bytes, Special] = {}
 """The lines among them that say something about framing or the connection."""
 
@@ -76,11 +78,12 @@ def read_head(text: bytes) -> UpstreamHead:
     lines = text.split(b"\r\n")
     if len(lines) > MAX_HEADER_LINES:
         raise BadAnswer("too many header lines")
+    first, lines[0] = lines[0], b""
     try:
         block = b"".join(map(_blocks.__getitem__, lines))
-        status, keeps = _statuses[lines[0]]
+        status, keeps = _statuses[first]
     except KeyError:
-        return _read_new(lines)
+        return _read_new(first, lines)
     head = UpstreamHead(status, None, None, block)
     head.keeps = keeps
     for special in filter(None, map(_specials.get, lines)):
@@ -88,11 +91,12 @@ def read_head(text: bytes) -> UpstreamHead:
     return head
 
 
-def _read_new(lines: list[bytes]) -> UpstreamHead:
+def _read_new(first: bytes, lines: list[bytes]) -> UpstreamHead:
     """Read a head of which some lines are not remembered."""
-    status, keeps = _statuses.get(lines[0]) or _status(lines[0])
+    status, keeps = _statuses.get(first) or _status(first)
     if len(_blocks) > REMEMBERED:
         _blocks.clear()
+        _blocks[b""] = b""
         _specials.clear()
         LINES.remembered.clear()
     block = []
@@ -102,16 +106,18 @@ def _read_new(lines: list[bytes]) -> UpstreamHead:
             entry = LINES.remembered.get(line) or LINES.learn(line)
         except BadLine:
             raise BadAnswer("a header line is not well-formed") from None
-        wire = line + b"\r\n" if isinstance(entry, tuple) else b""
-        if wire:
+        remembered = line in LINES.remembered
+        if isinstance(entry, tuple):
+            wire = line + b"\r\n"
             block.append(wire)
-        elif _speaks(entry):
-            specials.append(entry)
-        if line in LINES.remembered:
+        else:
+            wire = b""
+            if _speaks(entry):
+                specials.append(entry)
+                if remembered:
+                    _specials[line] = entry
+        if remembered:
             _blocks[line] = wire
-            if not wire and _speaks(entry):
-                _specials[line] = entry
-    _blocks[lines[0]] = b""
     head = UpstreamHead(status, None, None, b"".join(block))
     head.keeps = keeps
     for special in specials:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MAX_HEAD_BYTES = 64 * 1024
 MAX_INFORMATIONAL = 8
+LARGE_READ = 64 * 1024
 BODILESS = frozenset((204, 304))
 LAST_CHUNK = b"0\r\n\r\n"
 NEVER = float("inf")
@@ -43,22 +44,26 @@ class Http1Connection(asyncio.Protocol):
     left = 0
     """Bytes of body to come; -1 if it ends with the connection."""
     informational = 0
+    informed: Exchange | None = None
+    """The request that the last 1xx answers were for; `informational` counts them."""
+    paused = False
     chunked_request = False
 
     def __init__(self, pool: UpstreamPool, instance: Instance, listener: Listener) -> None:
         self.pool = pool
         self.instance = instance
         self.listener = listener
-        self.send = listener.outbox.add
+        self.arrive = listener.turn.arrive
+        self.send = listener.turn.depart
 
     # -- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        self.instance.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
-        self.instance.connections.discard(self)
         self.pool.connection_gone(self)
         if self.relay is not None:
             self.relay.relay_closed()
@@ -67,13 +72,29 @@ class Http1Connection(asyncio.Protocol):
             if exc is None and self.left == -1 and self.answer is not None:
                 self._end(keep=False)
             else:
-                fresh = self.calls == 1 or self.buffer or self.answer or self.informational
+                fresh = self.calls == 1 or self.buffer or self.answer or self.informed is self.x
                 self._fail(Cause.BROKEN if fresh else Cause.STALE)
 
     def eof_received(self) -> bool:
+        # What arrived before may still wait for its turn: it must not bring this connection back to the pool.
+        self.closed = True
+        self.pool.forget(self)
         return False
 
     def data_received(self, data: bytes) -> None:
+        if len(data) < LARGE_READ:
+            self.arrive(self._received, data)
+        else:
+            # libuv would read 31 times more before this turn's work and what it says of the client's pace.
+            self.transport.pause_reading()
+            self.arrive(self._received_much, data)
+
+    def _received_much(self, data: bytes) -> None:
+        self._received(data)
+        if not self.paused and not self.closed:
+            self.transport.resume_reading()
+
+    def _received(self, data: bytes) -> None:
         x = self.x
         if x is None or self.answer is not None:
             self._outside(data)
@@ -91,16 +112,22 @@ class Http1Connection(asyncio.Protocol):
             return
         rest = data[end + 4 :]
         status = head.status
-        if head.length != len(rest) or status < 200 or status in BODILESS or x.method == b"HEAD" or self.buffer:
+        if (
+            head.length != len(rest)
+            or status < 200
+            or status in BODILESS
+            or x.method == b"HEAD"
+            or self.buffer
+        ):
             self.buffer = b""
             self._head(x, head, rest)
             return
         x.upstream_us = int((monotonic() - x.sent_at) * 1e6)
         self.x = None
-        if head.keeps and x.body_done:
+        if head.keeps and x.body_done and not self.closed:
             self.pool.release(self)
         else:
-            self.transport.close()
+            self._give_up()
         self.listener.upstream_whole(x, head, rest)
 
     def _outside(self, data: bytes) -> None:
@@ -110,8 +137,7 @@ class Http1Connection(asyncio.Protocol):
         elif self.x is not None:
             self._body(data)
         else:
-            if self in self.instance.idle:
-                self.instance.idle.remove(self)
+            self.pool.forget(self)
             self.transport.abort()
 
     def _incomplete(self, data: bytes) -> None:
@@ -123,12 +149,16 @@ class Http1Connection(asyncio.Protocol):
         if self.relay is not None:
             self.relay.relay_pause()
         elif self.x is not None:
+            if self.answer is None:
+                self.deadline = monotonic() + self.pool.config.idle_timeout
             self.x.door.pause_body(self.x)
 
     def resume_writing(self) -> None:
         if self.relay is not None:
             self.relay.relay_resume()
         elif self.x is not None:
+            if self.answer is None and not self.x.body_ended:
+                self.deadline = NEVER
             self.x.door.resume_body(self.x)
 
     # -- a call
@@ -149,6 +179,8 @@ class Http1Connection(asyncio.Protocol):
         x.call = self
         self.send(self.transport.write, head)
         if x.content_length != 0:
+            # While the client sends, the service owes no answer; the door keeps the client's time.
+            self.deadline = NEVER
             self.chunked_request = x.content_length is None
             self.listener.upstream_started(x)
 
@@ -156,27 +188,34 @@ class Http1Connection(asyncio.Protocol):
         if self.chunked_request:
             data = b"%x\r\n%s\r\n" % (len(data), data)
         self.send(self.transport.write, data)
-        if self.answer is None:
-            self.deadline = monotonic() + self.pool.first_byte_timeout
 
     def end_body(self) -> None:
         if self.chunked_request:
-            self.send(self.transport.write, b"0\r\n\r\n")
+            self.send(self.transport.write, LAST_CHUNK)
+        if self.answer is None and self.x is not None:
+            now = self.x.sent_at = monotonic()
+            self.deadline = now + self.pool.first_byte_timeout
 
     def pause_reading(self) -> None:
-        self.deadline = NEVER
-        self.transport.pause_reading()
+        if not self.closed:
+            self.deadline = NEVER
+            self.paused = True
+            self.transport.pause_reading()
 
     def resume_reading(self) -> None:
         if not self.closed:
             self.deadline = monotonic() + self.pool.config.idle_timeout
+            self.paused = False
             self.transport.resume_reading()
 
     def cancel(self) -> None:
         self.relay = None
-        if self.x is not None:
-            self.x = None
+        self.x = None
         self.transport.abort()
+
+    def close(self) -> None:
+        """Close the idle connection; its place is free when that is done."""
+        self.transport.close()
 
     def timed_out(self) -> None:
         """The deadline has passed."""
@@ -200,16 +239,17 @@ class Http1Connection(asyncio.Protocol):
             self._begin_body(x, head, rest)
 
     def _informational(self, x: Exchange, answer: UpstreamHead, rest: bytes) -> None:
-        self.informational += 1
+        self.informational = self.informational + 1 if self.informed is x else 1
+        self.informed = x
         if answer.status == 101:
             self._switch(x, answer, rest)
         elif self.informational > MAX_INFORMATIONAL:
             self._fail(Cause.PROTOCOL, "too many 1xx answers")
         else:
             self.deadline = monotonic() + self.pool.first_byte_timeout
-            self.listener.upstream_informational(x, answer.status, answerers)
+            self.listener.upstream_informational(x, answer.status, answer.headers)
             if rest and self.x is x:
-                self.data_received(rest)
+                self._received(rest)
 
     def _begin_body(self, x: Exchange, answer: UpstreamHead, data: bytes) -> None:
         self.answer = answer
@@ -228,7 +268,7 @@ class Http1Connection(asyncio.Protocol):
     def _whole_chunks(self, x: Exchange, answer: UpstreamHead, data: bytes) -> None:
         """A chunked answer that very likely is here to its end."""
         chunks = self.chunks
-        assert chunks is not None  # noqa: S101 - for the type checker: just made
+        assert chunks is not None
         try:
             body = b"".join(chunks.feed(data))
         except BadChunk as error:
@@ -245,7 +285,7 @@ class Http1Connection(asyncio.Protocol):
 
     def _body(self, data: bytes) -> None:
         x, chunks, answer = self.x, self.chunks, self.answer
-        assert x is not None and answer is not None  # noqa: S101 - for the type checker
+        assert x is not None and answer is not None
         self.deadline = monotonic() + self.pool.config.idle_timeout
         keep = answer.keeps
         if chunks is not None:
@@ -255,7 +295,8 @@ class Http1Connection(asyncio.Protocol):
                 self._fail(Cause.PROTOCOL, str(error))
                 return
             for part in parts:
-                self.listener.upstream_body(x, part)
+                if self.x is x:
+                    self.listener.upstream_body(x, part)
             complete, keep = chunks.complete, keep and not chunks.excess
         elif self.left < 0:
             self.listener.upstream_body(x, data)
@@ -271,7 +312,7 @@ class Http1Connection(asyncio.Protocol):
 
     def _end(self, keep: bool) -> None:
         x = self.x
-        assert x is not None  # noqa: S101 - for the type checker
+        assert x is not None
         self._release(keep)
         self.listener.upstream_end(x)
 
@@ -280,9 +321,19 @@ class Http1Connection(asyncio.Protocol):
         x, self.x = self.x, None
         self.deadline = NEVER
         self.answer = self.chunks = None
-        self.informational = 0
+        if self.paused and not self.closed:
+            # The client did not keep up with the last bytes: that is over, and the next call must hear.
+            self.paused = False
+            self.transport.resume_reading()
         if keep and x is not None and x.body_done and not self.closed:
             self.pool.release(self)
+        else:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Close; not in order if the service does not read what would have to go out before."""
+        if self.closed or self.transport.get_write_buffer_size():
+            self.transport.abort()
         else:
             self.transport.close()
 
@@ -303,13 +354,20 @@ class Http1Connection(asyncio.Protocol):
         self.x = None
         self.deadline = NEVER
         x.upstream_us = int((monotonic() - x.sent_at) * 1e6)
-        self.listener.upstream_switched(x, answerers, self, early)
+        self.listener.upstream_switched(x, answer.headers, self, early)
 
     def relay_to(self, end: RelayEnd) -> None:
         self.relay = end
 
     def write(self, data: bytes) -> None:
         self.send(self.transport.write, data)
+
+    def finish(self) -> None:
+        self.send(_close, self.transport)
+
+
+def _close(transport: asyncio.Transport) -> None:
+    transport.close()
 
 
 class Http1Transport:
@@ -321,54 +379,50 @@ class Http1Transport:
         self.ssl = ssl
         self.tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, x: Exchange, instance: Instance) -> None:
-        """On an idle connection if there is one, else on a new one once it stands."""
+    def connect(self, x: Exchange, instance: Instance) -> None:
+        """Send the request on a new connection once it stands."""
         x.target_label = instance.label
-        if instance.idle:
-            instance.idle.pop().start(x)
-            return
+        self.pool.open += 1
         task = asyncio.get_running_loop().create_task(self._connect(x, instance))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
     async def _connect(self, x: Exchange, instance: Instance) -> None:
-        pool, target = self.pool, instance.target
-        pool.open += 1
-        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(pool.config.connect_timeout):
-                _, connection = await loop.create_connection(
-                    lambda: Http1Connection(pool, instance, self.listener),
-                    target.host,
-                    target.port,
-                    ssl=self.ssl,
-                    server_hostname=(pool.config.tls_server_name or target.host) if self.ssl else None,
-                )
-        except (OSError, TimeoutError) as error:
-            pool.open -= 1
-            pool.metrics.bump("upstream_connect_errors")
+            connection = await self._open(instance)
+        except (OSError, ValueError) as error:
+            # ValueError: a host name that cannot be one.
+            self.pool.metrics.bump("upstream_connect_errors")
+            self.pool.place_free()
             if not x.finished:
                 cause = Cause.CONNECT_TIMEOUT if isinstance(error, TimeoutError) else Cause.CONNECT
                 self.listener.upstream_failed(x, Failure(cause, sent=False))
             return
-        pool.metrics.bump("upstream_connects")
-        instance.connections.add(connection)
-        if x.finished:
-            pool.release(connection)
-            return
-        connection.start(x)
+        self.pool.metrics.bump("upstream_connects")
+        if connection.closed:
+            if not x.finished:
+                self.listener.upstream_failed(x, Failure(Cause.CONNECT, sent=False))
+        elif x.finished:
+            self.pool.release(connection)
+        else:
+            connection.start(x)
+
+    async def _open(self, instance: Instance) -> Http1Connection:
+        """Raises OSError (TimeoutError among them) or ValueError."""
+        pool, target = self.pool, instance.target
+        async with asyncio.timeout(pool.config.connect_timeout):
+            _, connection = await asyncio.get_running_loop().create_connection(
+                lambda: Http1Connection(pool, instance, self.listener),
+                target.host,
+                target.port,
+                ssl=self.ssl,
+                server_hostname=(pool.config.tls_server_name or target.host) if self.ssl else None,
+            )
+        return connection
 
     def sweep(self, now: float) -> None:
         """End calls past their deadline and idle connections past their time."""
-        oldest = now - self.pool.config.keepalive_timeout
         for instance in self.pool.instances:
             for connection in [c for c in instance.connections if c.deadline < now and c.x is not None]:
                 connection.timed_out()
-            while instance.idle and instance.idle[0].idle_since < oldest:
-                instance.idle.popleft().transport.close()
-
-    def close(self) -> None:
-        """Close what is idle; calls under way end by themselves."""
-        for instance in self.pool.instances:
-            while instance.idle:
-                instance.idle.popleft().transport.close()
+        self.pool.close_idle(now - self.pool.config.keepalive_timeout)

@@ -17,6 +17,9 @@ from proxy.upstream.transport import Cause, Failure, Listener, Transport
 if TYPE_CHECKING:
     from proxy.telemetry.metrics import Metrics
 
+RETIRED_SECONDS = 60.0
+"""How long a retired pool is looked after although it is empty: a request that began before the publish and
+waits for a policy or its client may still come to it."""
 monotonic = time.monotonic
 
 
@@ -36,7 +39,6 @@ class Instance:
         self.idle: deque[Any] = deque()
         self.connections: set[Any] = set()
         self.healthy = True
-
 
     @property
     def in_flight(self) -> int:
@@ -62,6 +64,7 @@ class UpstreamPool:
         self.waiting: deque[Exchange] = deque()
         self.budget = RetryBudget(config.retry_budget)
         self.transport: Transport = self._open_transport()
+        self._usable: list[Instance] = []
         self._balancer: Balancer | None = None
         self.rebalance()
 
@@ -82,6 +85,7 @@ class UpstreamPool:
         usable = [instance for instance in able if instance.healthy] or able
         first = min((instance.target.priority for instance in usable), default=0)
         usable = [instance for instance in usable if instance.target.priority == first]
+        self._usable = usable
         self._balancer = BALANCERS[self.config.algorithm](usable) if usable else None
 
     def set_health(self, health: dict[str, bool]) -> None:
@@ -97,7 +101,7 @@ class UpstreamPool:
     def send(self, x: Exchange) -> None:
         """Start a call for `x`; what comes of it is told to the listener."""
         x.tries += 1
-        if x.tries > 1 or self._balancer is None:
+        if x.target_label or self._balancer is None:
             self._send_again(x)
             return
         self.requests += 1
@@ -108,21 +112,33 @@ class UpstreamPool:
             self._connect(x, instance)
 
     def _send_again(self, x: Exchange) -> None:
+        """Elsewhere, if it failed here; on a new connection, for where one kept one was stale, others are."""
         if self._balancer is None:
             self.listener.upstream_failed(x, Failure(Cause.NO_INSTANCE, sent=False))
             return
-        instance = self._balancer.pick(x)
-        if instance.label == x.target_label:
-            instance = self._balancer.pick(x)
-        self._connect(x, instance)
+        others = [other for other in self._usable if x.tries > 1 and other.label != x.target_label]
+        instance = min(others, key=_load) if others else self._balancer.pick(x)
+        if self.open >= self.config.max_connections and instance.idle:
+            instance.idle.pop().start(x)
+        else:
+            self._connect(x, instance)
 
     def _connect(self, x: Exchange, instance: Instance) -> None:
-        if instance.idle or self.open < self.config.max_connections:
-            self.transport.start(x, instance)
-        elif len(self.waiting) < self.config.max_pending:
-            self.waiting.append(x)
-        else:
+        if self.open < self.config.max_connections:
+            self.transport.connect(x, instance)
+            return
+        if len(self.waiting) >= self.config.max_pending:
+            self.waiting = deque(waiting for waiting in self.waiting if not waiting.finished)
+        if len(self.waiting) >= self.config.max_pending:
+            self.metrics.bump("upstream_pool_full")
             self.listener.upstream_failed(x, Failure(Cause.FULL, sent=False))
+            return
+        self.waiting.append(x)
+        for other in self.instances:
+            if other.idle:
+                # Its place is for a connection to the Instance whose turn it is.
+                other.idle.popleft().close()
+                return
 
     def release(self, connection: Any) -> None:
         """A connection is free again: the next waiting request takes it, else it is kept."""
@@ -134,17 +150,24 @@ class UpstreamPool:
         connection.idle_since = monotonic()
         connection.instance.idle.append(connection)
 
+    def forget(self, connection: Any) -> None:
+        """A connection is about to close: no request may get it any more."""
+        if connection in connection.instance.idle:
+            connection.instance.idle.remove(connection)
+
     def connection_gone(self, connection: Any) -> None:
         """A connection closed; a waiting request may open another."""
+        self.forget(connection)
+        connection.instance.connections.discard(connection)
+        self.place_free()
+
+    def place_free(self) -> None:
+        """There is one connection less."""
         self.open -= 1
-        idle = connection.instance.idle
-        if connection in idle:
-            idle.remove(connection)
-        while self.waiting and self._balancer is not None:
+        while self.waiting and self._balancer is not None and self.open < self.config.max_connections:
             x = self.waiting.popleft()
             if not x.finished:
-                self.transport.start(x, self._balancer.pick(x))
-                return
+                self.transport.connect(x, self._balancer.pick(x))
 
     def sweep(self, now: float) -> None:
         """Called a few times a second."""
@@ -156,10 +179,20 @@ class UpstreamPool:
             if not x.finished:
                 self.listener.upstream_failed(x, Failure(Cause.FULL, sent=False))
 
+    def close_idle(self, before: float = float("inf")) -> None:
+        """Close connections that have been idle since a time before that."""
+        for instance in self.instances:
+            while instance.idle and instance.idle[0].idle_since < before:
+                instance.idle.popleft().close()
+
     @property
     def busy(self) -> bool:
-        """A call is under way."""
-        return bool(self.waiting) or any(instance.in_flight for instance in self.instances)
+        """A call is under way, or a connection not closed to the end."""
+        return bool(self.waiting) or self.open > 0
+
+
+def _load(instance: Instance) -> float:
+    return instance.in_flight / instance.weight
 
 
 class UpstreamPools:
@@ -169,7 +202,8 @@ class UpstreamPools:
         self._listener = listener
         self._metrics = metrics
         self._pools: dict[Upstream, UpstreamPool] = {}
-        self._retiring: list[UpstreamPool] = []
+        self._retiring: dict[UpstreamPool, float] = {}
+        """Pools that no longer are in the configuration, and since when."""
 
     def get(self, upstream: Upstream) -> UpstreamPool:
         """The pool of this Upstream as configured."""
@@ -182,8 +216,8 @@ class UpstreamPools:
         """Retire the pools that the current Snapshot does not use; their calls end by themselves."""
         for upstream in [upstream for upstream in self._pools if upstream not in upstreams]:
             pool = self._pools.pop(upstream)
-            pool.transport.close()
-            self._retiring.append(pool)
+            pool.close_idle()
+            self._retiring[pool] = monotonic()
 
     def set_health(self, health: dict[str, dict[str, bool]]) -> None:
         """What the node agent found, by Upstream name."""
@@ -194,12 +228,13 @@ class UpstreamPools:
         """Called a few times a second."""
         for pool in self._pools.values():
             pool.sweep(now)
-        for pool in self._retiring:
+        for pool, since in list(self._retiring.items()):
             pool.sweep(now)
-            pool.transport.close()
-        self._retiring = [pool for pool in self._retiring if pool.busy]
+            pool.close_idle()
+            if not pool.busy and now - since > RETIRED_SECONDS:
+                del self._retiring[pool]
 
     def close(self) -> None:
         """Give up all idle connections."""
         for pool in (*self._pools.values(), *self._retiring):
-            pool.transport.close()
+            pool.close_idle()

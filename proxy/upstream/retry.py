@@ -5,7 +5,7 @@ from __future__ import annotations
 from proxy.exchange import Exchange
 from proxy.upstream.transport import Cause, Failure
 
-IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"PROPFIND", b"SEARCH", b"REPORT", b"QUERY"))
+IDEMPOTENT = frozenset(b"GET HEAD OPTIONS PUT DELETE PROPFIND SEARCH REPORT QUERY".split())
 RESERVE = 10.0
 _FINAL = frozenset((Cause.TIMEOUT, Cause.PROTOCOL, Cause.FULL, Cause.NO_INSTANCE, Cause.UNSAFE))
 
@@ -39,4 +39,4 @@ def may_repeat(x: Exchange, failure: Failure) -> bool:
         return False
     if not failure.sent:
         return not x.body_forwarded
-    return x.method in IDEMPOTENT and x.content_length == 0
+    return (x.upstream_method or x.method) in IDEMPOTENT and x.content_length == 0

@@ -10,8 +10,8 @@ import enum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from proxy.exchange import Exchange, Header, UpstreamCall, UpstreamHead
-    from proxy.outbox import Outbox
+    from proxy.exchange import Exchange, Header, UpstreamHead
+    from proxy.turn import Turn
     from proxy.upstream.pool import Instance
 
 
@@ -45,7 +45,7 @@ class Failure:
 class Listener(Protocol):
     """The core, as transports see it. After `upstream_failed` a call says nothing more."""
 
-    outbox: Outbox
+    turn: Turn
 
     def upstream_started(self, x: Exchange) -> None:
         """The request's head is out; pending body may follow."""
@@ -59,7 +59,9 @@ class Listener(Protocol):
     def upstream_informational(self, x: Exchange, status: int, headers: list[Header]) -> None:
         """A 1xx answer came."""
 
-    def upstream_switched(self, x: Exchange, headers: list[Header], relay: UpstreamRelay, early: bytes) -> None:
+    def upstream_switched(
+        self, x: Exchange, headers: list[Header], relay: UpstreamRelay, early: bytes
+    ) -> None:
         """The upstream took the upgrade (101); `early` bytes came with it."""
 
     def upstream_body(self, x: Exchange, data: bytes) -> None:
@@ -103,18 +105,18 @@ class UpstreamRelay(Protocol):
     def resume_reading(self) -> None:
         """Read again."""
 
+    def finish(self) -> None:
+        """Close once everything written is out."""
+
     def cancel(self) -> None:
-        """Close."""
+        """Close now."""
 
 
 class Transport(Protocol):
     """Starts calls at the Instances of one Upstream."""
 
-    def start(self, x: Exchange, instance: Instance) -> UpstreamCall | None:
-        """Send the request; None if the call begins later (connecting) and sets `x.call` then."""
+    def connect(self, x: Exchange, instance: Instance) -> None:
+        """Open a connection, counted in `pool.open` from now on, and send the request over it."""
 
     def sweep(self, now: float) -> None:
-        """Called a few times a second: end calls past their deadline, close stale connections."""
-
-    def close(self) -> None:
-        """No new calls; connections close as their calls end."""
+        """Called a few times a second: end calls past their deadline, close connections idle for too long."""

@@ -22,6 +22,6 @@ class Balancer(Protocol):
         """The Instance for this request."""
 
 
-BALANCERS: dict[str, Callable[[Sequence["Instance"]], Balancer]] = {
+BALANCERS: dict[str, Callable[[Sequence[Instance]], Balancer]] = {
     "round-robin": RoundRobin,
 }
