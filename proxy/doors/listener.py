@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from proxy.config.snapshot import Limits
 
 if TYPE_CHECKING:
     from proxy.core import Core
-    from proxy.doors.native import NativeConnection
     from proxy.telemetry.metrics import Metrics
 
 
@@ -22,6 +21,23 @@ def connection_cap() -> int:
     return max(64, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
 
+class Served(Protocol):
+    """A connection as the listener sees it, HTTP or WebSocket."""
+
+    @property
+    def deadline(self) -> float:
+        """Monotonic seconds at which `timed_out` is to be called."""
+
+    def timed_out(self) -> None:
+        """The deadline has passed."""
+
+    def drain(self) -> None:
+        """The worker ends: take nothing new, close what is idle."""
+
+    def cut(self) -> None:
+        """The drain time is over."""
+
+
 class Listener:
     """The connections of one worker on the native door, plain or TLS."""
 
@@ -30,7 +46,7 @@ class Listener:
         self.metrics = metrics
         self.scheme = scheme
         self.cap = connection_cap() if cap is None else cap
-        self.connections: set[NativeConnection] = set()
+        self.connections: set[Served] = set()
         self.draining = False
         self.limits = _DEFAULT
         """Those of the Snapshot in force, taken over with each sweep."""
@@ -38,7 +54,7 @@ class Listener:
         """Until when a connection that falls idle now is kept; close enough, set with each sweep."""
         self.emptied = asyncio.Event()
 
-    def admit(self, connection: NativeConnection) -> bool:
+    def admit(self, connection: Served) -> bool:
         """A new connection; False if there are too many."""
         if len(self.connections) >= self.cap:
             self.metrics.bump("connections_refused")
@@ -47,7 +63,7 @@ class Listener:
         self.connections.add(connection)
         return True
 
-    def gone(self, connection: NativeConnection) -> None:
+    def gone(self, connection: Served) -> None:
         """A connection is closed."""
         self.connections.discard(connection)
         if self.draining and not self.connections:

@@ -7,6 +7,7 @@ chain holds a switch after the identify stage, which puts the exchange on the va
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
@@ -20,6 +21,7 @@ SCOPES = ("global", "api", "route", "plan", "consumer")
 SWITCHED = Response(0)
 """What the switch returns: the exchange is on another chain now, go on there."""
 
+_STANDING = frozenset((Stage.IDENTIFY, Stage.AUTHORIZE))
 RequestHook = Callable[[Exchange], Any]
 Observer = Callable[[str, str], None]
 """Told the name and label of a policy that would have refused, were it not observed only."""
@@ -53,6 +55,7 @@ class Chain:
         "request_body",
         "response",
         "response_body",
+        "standing",
     )
 
     def __init__(
@@ -64,6 +67,8 @@ class Chain:
         self.request_body: list[tuple[str, str, Callable[[Exchange, bytes], bytes | Response]]] = []
         self.response_body: list[Callable[[Exchange, bytes], bytes]] = []
         self.finish: list[Callable[[Exchange], None]] = []
+        self.standing: list[RequestHook] = []
+        """The request hooks that say who may call, for looking again while a WebSocket is open."""
         for item in early:
             self._add(item, observe)
         if switch is not None:
@@ -79,6 +84,8 @@ class Chain:
             self.request.append(_hook(item, observe))
             self.names.append((policy.name, policy.label))
             needed = len(self.request)
+            if policy.stage in _STANDING and not inspect.iscoroutinefunction(policy.on_request):
+                self.standing.append(self.request[-1])
         if kind.on_response is not Policy.on_response:
             self.response.append((needed, _conditional(item, policy.on_response)))
         if kind.on_finish is not Policy.on_finish:
