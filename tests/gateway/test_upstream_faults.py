@@ -386,7 +386,8 @@ def test_what_follows_an_answer_reaches_no_other_request(tmp_path: Path, name: s
 
 
 def test_interim_answers_pass_or_are_dropped(tmp_path: Path) -> None:
-    interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
+    hint = b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n"
+    interim = b"HTTP/1.1 100 Continue\r\n\r\n" + hint + b"HTTP/1.1 102 Processing\r\n\r\n"
 
     async def handle(incoming: Incoming) -> None:
         while True:

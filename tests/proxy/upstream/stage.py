@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
@@ -86,10 +87,13 @@ class ScriptedUpstream:
     open: int = 0
     requests: list[Request] = field(default_factory=list)
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    context: ssl.SSLContext | None = None
     _server: asyncio.Server | None = None
 
     async def __aenter__(self) -> ScriptedUpstream:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, backlog=1024)
+        self._server = await asyncio.start_server(
+            self._accept, "127.0.0.1", self.port, backlog=1024, ssl=self.context
+        )
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
