@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from proxy.doors.asgi_open import OpenExchanges
+from proxy.doors.asgi_websocket import drain_websockets
 from proxy.engine import Engine, open_engine
 from proxy.node import NodeDir
 from proxy.telemetry import status
@@ -85,6 +86,7 @@ class EngineHolder:
         engine.draining()
         runtime = engine.core.runtime
         await self.exchanges.drain(DRAIN_SECONDS if runtime is None else runtime.limits.drain_timeout)
+        await drain_websockets()
         self.engine = None
         await engine.stop()
         os.close(self._claim)

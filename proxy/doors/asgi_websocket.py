@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import os
 import time
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 QUEUED_BYTES = 64 * 1024
 """More than this is not held for a client that is slower than the upstream."""
+LET_GO_SECONDS = 0.5
+"""How long a server may take to end a `receive` that is cancelled."""
 _OWN = frozenset(
     b"connection upgrade sec-websocket-key sec-websocket-version sec-websocket-accept "
     b"sec-websocket-extensions sec-websocket-protocol".split()
@@ -43,9 +46,28 @@ class ClientStalled(OSError):
     """The client has not read for too long: there is no use in sending it a Close frame."""
 
 
+_open: set[AsgiWebSocket] = set()
+
+
 async def websocket(engine: Engine, scope: Scope, receive: Receive, send: Send) -> None:
     """Serve one WebSocket."""
-    await AsgiWebSocket(engine, scope, receive, send).run()
+    one = AsgiWebSocket(engine, scope, receive, send)
+    _open.add(one)
+    try:
+        await one.run()
+    finally:
+        _open.discard(one)
+        one.over.set()
+
+
+async def drain_websockets() -> None:
+    """The worker ends: tell all sides to go away, and wait for their answers as long as always."""
+    for one in list(_open):
+        one.leave.set()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_SECONDS + LET_GO_SECONDS):
+            while _open:
+                await next(iter(_open)).over.wait()
 
 
 class AsgiWebSocket:
@@ -63,6 +85,8 @@ class AsgiWebSocket:
         self._relay: UpstreamRelay | None = None
         self._upstream: UpstreamMessages | None = None
         self._changed = asyncio.Event()
+        self.leave = asyncio.Event()
+        self.over = asyncio.Event()
         self._bytes_in = self._bytes_out = 0
         self._state, self._code = OK, ""
         peer = (scope.get("client") or ("",))[0]
@@ -191,6 +215,7 @@ class AsgiWebSocket:
             asyncio.create_task(self._from_client(upstream)),
             asyncio.create_task(self._to_client(relay, upstream)),
             asyncio.create_task(self._watch(upstream)),
+            asyncio.create_task(self._leave()),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -200,23 +225,33 @@ class AsgiWebSocket:
         finally:
             for task in tasks:
                 task.cancel()
-            # Not all servers can send a Close while somebody waits in `receive`.
-            await asyncio.gather(*tasks, return_exceptions=True)
+            # granian sends no Close while somebody waits in `receive`, and at its end lets nobody out of there.
+            await asyncio.wait(tasks, timeout=LET_GO_SECONDS)
         await self._close(upstream, done)
 
     async def _close(self, upstream: UpstreamMessages, done: set[asyncio.Task[Farewell | None]]) -> None:
         """Tell both sides; the first of the tasks has ended."""
         try:
             farewell = next((found for task in done if (found := task.result()) is not None), None)
-            if farewell is not None:
-                code, reason = farewell
-                upstream.close(code, reason)
-                await self._send({"type": "websocket.close", "code": code, "reason": reason})
         except OSError:
             self._note(CLIENT_ABORT, "client-gone")
             upstream.close(GOING_AWAY)
+            farewell = None
+        if farewell is not None:
+            code, reason = farewell
+            upstream.close(code, reason)
+            self._account()
+            await self._say_close({"type": "websocket.close", "code": code, "reason": reason})
         self._account()
         await self._close_upstream(upstream)
+
+    async def _say_close(self, message: Message) -> None:
+        sending = asyncio.ensure_future(self._send(message))
+        await asyncio.wait([sending], timeout=CLOSE_SECONDS)
+        if sending.done() and not sending.cancelled():
+            sending.exception()  # the client may be gone, which is as good
+        else:
+            sending.cancel()
 
     def _note(self, state: int, code: str) -> None:
         """The first reason is the one that is recorded."""
@@ -322,6 +357,11 @@ class AsgiWebSocket:
                 stalled = "stalled" if upstream.stalled else "ping-timeout"
                 self._note(TIMEOUT, f"upstream-{stalled}")
                 return INTERNAL_ERROR, "the upstream does not answer"
+
+    async def _leave(self) -> Farewell:
+        await self.leave.wait()
+        self._note(OK, "draining")
+        return GOING_AWAY, "the gateway restarts"
 
     def _alive(self, upstream: UpstreamMessages, now: float) -> bool:
         limits = self.x.runtime.limits
