@@ -9,21 +9,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from random import getrandbits
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from proxy.answers import error_body, failure_answer
 from proxy.exchange import Exchange, Header, Response, UpstreamHead, problem
 from proxy.http.edge import admit, admit_head, repeatable, split_lines
 from proxy.http.forwarded import believe
-from proxy.outbox import Outbox
 from proxy.pipeline.chain import SWITCHED, Chain
 from proxy.routing.rewrite import RewriteError, redirect_location
 from proxy.telemetry.record import CLIENT_ABORT, OK, REJECTED, UPSTREAM_ERROR
 from proxy.telemetry.trace import child, request_id
+from proxy.turn import Turn
 from proxy.upstream.retry import may_repeat
 from proxy.upstream.transport import Cause, Failure, UpstreamRelay
+from proxy.websocket.handshake import EXTENSIONS, accepted, refuse_handshake
 
 if TYPE_CHECKING:
     from proxy.recorder import Recorder
@@ -44,7 +45,7 @@ class Core:
     def __init__(self, recorder: Recorder) -> None:
         self.runtime: Runtime | None = None
         self.recorder = recorder
-        self.outbox = Outbox()
+        self.turn = Turn()
         self.in_flight = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -107,6 +108,8 @@ class Core:
             self._refuse_head(x, self._no_route(x, runtime))
         elif x.encoded and not route.config.allow_encoded:
             self._refuse_head(x, problem(400, "encoded-delimiter", "The path holds an escaped delimiter."))
+        elif x.websocket and (refused := refuse_handshake(x, route)) is not None:
+            self._refuse_head(x, refused)
         elif x.content_length == 0:
             self._advance(x)
         else:
@@ -224,8 +227,8 @@ class Core:
         else:
             self._advance(x)
 
-    def _spawn(self, coroutine: object) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)  # type: ignore[arg-type]
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -250,7 +253,7 @@ class Core:
 
     def _forward(self, x: Exchange) -> None:
         route = x.route
-        assert route is not None  # noqa: S101 - for the type checker: `begin` set it
+        assert route is not None
         if not route.plain or x.upstream_query is not None or x.upstream_path:
             answer = self._retarget(x, route)
             if answer is not None:
@@ -300,7 +303,7 @@ class Core:
             return
         x.pending = [body] if body else None
         x.content_length = len(body)
-        assert x.route is not None  # noqa: S101 - as above
+        assert x.route is not None
         x.route.upstream.send(x)
 
     def _refuse_late(self, x: Exchange, response: Response) -> None:
@@ -384,10 +387,17 @@ class Core:
         if status == 103 and not x.answered:
             x.door.send_informational(x, status, headers)
 
-    def upstream_switched(self, x: Exchange, headers: list[Header], relay: UpstreamRelay, early: bytes) -> None:
+    def upstream_switched(
+        self, x: Exchange, headers: list[Header], relay: UpstreamRelay, early: bytes
+    ) -> None:
         """The WebSocket is open; the exchange ends when the relay does."""
+        if not accepted(x, headers):
+            failure = Failure(Cause.PROTOCOL, sent=True, detail="its 101 does not fit the handshake")
+            self.answer(x, failure_answer(failure))
+            return
         head = UpstreamHead(101, [pair for pair in headers if pair[0] not in _SWITCH_HEADERS], None)
         if self._shape(x, head):
+            x.call = None
             x.answered = True
             x.status = 101
             x.door.switch(x, head.headers, relay, early)
@@ -403,7 +413,9 @@ class Core:
         x.bytes_out += len(data)
         x.buffer_response.append(data)
         if x.bytes_out > x.runtime.limits.buffer_bytes:
-            self.answer(x, problem(502, "answer-too-large", "The answer is too large for this route's policies."))
+            self.answer(
+                x, problem(502, "answer-too-large", "The answer is too large for this route's policies.")
+            )
 
     def upstream_end(self, x: Exchange) -> None:
         """The answer is complete."""
@@ -481,7 +493,9 @@ class Core:
                 if x.ran >= needed:
                     hook(x)
         except Exception:
-            log.exception("a response hook failed on an answer of the gateway, request %s", x.request_id.decode())
+            log.exception(
+                "a response hook failed on an answer of the gateway, request %s", x.request_id.decode()
+            )
         if x.method == b"HEAD":
             body = b""
         length = None if response.status == 204 or response.status == 304 else head.length
@@ -491,11 +505,24 @@ class Core:
         self._finish(x)
         x.door.send_whole(x, head, body, length, response.close)
 
-    def relay_ended(self, x: Exchange, bytes_in: int, bytes_out: int, state: int = OK, code: str = "") -> None:
+    def relay_ended(
+        self, x: Exchange, bytes_in: int, bytes_out: int, state: int = OK, code: str = ""
+    ) -> None:
         """A WebSocket is over."""
         if not x.finished:
             x.bytes_in, x.bytes_out, x.state, x.code = bytes_in, bytes_out, state, code
             self._finish(x)
+
+    def still_stands(self, x: Exchange) -> bool:
+        """Whether the caller of an open WebSocket would still be let in."""
+        observed = x.observed
+        try:
+            return not any(isinstance(hook(x), Response) for hook in x.chain.standing)
+        except Exception:
+            log.exception("a policy failed on an open WebSocket, request %s", x.request_id.decode())
+            return False
+        finally:
+            x.observed = observed
 
     def _finish(self, x: Exchange) -> None:
         """One record, whatever the end was; written before the last bytes of the answer go out."""
@@ -513,7 +540,9 @@ class Core:
                 log.exception("a finish hook failed, request %s", x.request_id.decode())
 
 
-_SWITCH_HEADERS = frozenset((b"connection", b"upgrade", b"content-length", b"transfer-encoding", b"keep-alive"))
+_SWITCH_HEADERS = frozenset(
+    (b"connection", b"upgrade", b"content-length", b"transfer-encoding", b"keep-alive", EXTENSIONS)
+)
 
 
 def too_large(limit: int) -> Response:

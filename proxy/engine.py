@@ -98,7 +98,7 @@ class Engine:
     def _tick(self) -> None:
         """Twenty times a second: heartbeat, news from the node agent, every fifth time the deadlines."""
         loop = self._loop
-        assert loop is not None  # noqa: S101 - for the type checker: `start` set it
+        assert loop is not None
         now = loop.time()
         numbers = self.status.numbers
         lag = int((now - self._expected) * 1e6)

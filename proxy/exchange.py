@@ -11,9 +11,9 @@ from proxy.telemetry.record import OK
 if TYPE_CHECKING:
     from proxy.identity.model import Identity
     from proxy.pipeline.chain import Chain
+    from proxy.routing.table import CompiledRoute
     from proxy.runtime import Runtime
     from proxy.upstream.transport import UpstreamRelay
-    from proxy.routing.table import CompiledRoute
 
 Header = tuple[bytes, bytes]
 """A header line: name in lower case, value without surrounding blanks."""

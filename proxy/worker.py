@@ -12,6 +12,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 
 import uvloop
 
@@ -44,7 +45,7 @@ class NativeWorker:
 
     async def _serve(self, sock: socket.socket, scheme: bytes, contexts: ServerContexts | None) -> None:
         listener = Listener(self.engine.core, self.engine.metrics, scheme)
-        listener.sweep(0.0)
+        listener.sweep(time.monotonic())
         self.listeners.append(listener)
         self.engine.sweeps.append(listener.sweep)
         handshake = listener.limits.tls_handshake_timeout if contexts else None

@@ -8,7 +8,14 @@ from proxy.doors.asgi_types import Scope
 from proxy.doors.wire import UnsafeAnswer
 from proxy.exchange import Exchange, Header, UpstreamHead
 
-PROTOCOLS = {"1.1": "HTTP/1.1", "1.0": "HTTP/1.0", "1": "HTTP/1.0", "2": "HTTP/2", "2.0": "HTTP/2", "3": "HTTP/3"}
+PROTOCOLS = {
+    "1.1": "HTTP/1.1",
+    "1.0": "HTTP/1.0",
+    "1": "HTTP/1.0",
+    "2": "HTTP/2",
+    "2.0": "HTTP/2",
+    "3": "HTTP/3",
+}
 FRAMED = frozenset(("HTTP/2", "HTTP/3"))
 """Protocols that frame bodies themselves and know no connection-specific headers (RFC 9113 8.2.2)."""
 

@@ -179,7 +179,8 @@ class AsgiExchange:
         listener, self._listener = self._listener, None
         if listener is not None and not listener.done():
             listener.cancel()
-        self.core.client_gone(self.x)
+        if not self.x.finished:
+            self.core.client_gone(self.x)
 
     # -- the Door of the exchange
 
@@ -285,7 +286,10 @@ async def serve(core: Core, exchanges: OpenExchanges, scope: Scope, receive: Rec
         exchange, peer, peer, scheme, started=monotonic(), origin=origin, chain=NO_CHAIN
     )
     try:
-        await _begin(exchange, x, scope)
+        if scope["http_version"] == "1.1":
+            _begin(exchange, x, scope, scope["headers"])
+        else:
+            await _begin_other(exchange, x, scope)
         await exchange.run(send, exchanges)
     except Exception:
         # The server's `send` may fail with anything when the client is gone; ours is in the log.
@@ -295,19 +299,25 @@ async def serve(core: Core, exchanges: OpenExchanges, scope: Scope, receive: Rec
         exchange.finish()
 
 
-async def _begin(exchange: AsgiExchange, x: Exchange, scope: Scope) -> None:
-    core = exchange.core
+async def _begin_other(exchange: AsgiExchange, x: Exchange, scope: Scope) -> None:
+    """A request of another version than HTTP/1.1."""
     try:
         x.protocol = protocol_of(scope)
-        target = request_target(scope)
         headers = scope["headers"]
         if x.protocol in FRAMED:
             headers = framed_headers(scope, await _hidden_body(exchange, scope))
     except BadScope as error:
-        core.reject(x, problem(400, "malformed-request", str(error), close=True))
+        exchange.core.reject(x, problem(400, "malformed-request", str(error), close=True))
         return
+    _begin(exchange, x, scope, headers)
+
+
+def _begin(exchange: AsgiExchange, x: Exchange, scope: Scope, headers: list[Header]) -> None:
+    core = exchange.core
     try:
-        core.begin(x, scope["method"].encode("latin-1"), target, headers)
+        core.begin(x, scope["method"].encode("latin-1"), request_target(scope), headers)
+    except BadScope as error:
+        core.reject(x, problem(400, "malformed-request", str(error), close=True))
     except Exception:
         log.exception("a request could not be handled, request %s", x.request_id.decode())
         if not x.finished:

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from proxy.core import NO_CHAIN
+from proxy.doors.native_websocket import NativeWebSocket
 from proxy.doors.wire import CLOSE, CONTINUE, LAST_CHUNK, STATUS_LINES, UnsafeAnswer, answer_head, chunk
 from proxy.exchange import Exchange, Header, Response, UpstreamHead, problem
 from proxy.http.chunked import BadChunk, ChunkedBody
@@ -83,6 +84,8 @@ class NativeConnection(asyncio.Protocol):
     deadline = NEVER
     body: RequestBody | None = None
     """The body that is being read, also after its exchange is over."""
+    websocket: NativeWebSocket | None = None
+    """What has taken over."""
     paused = 0
     write_paused = False
     chunked_answer = False
@@ -95,7 +98,8 @@ class NativeConnection(asyncio.Protocol):
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
         self.core: Core = listener.core
-        self.send = listener.core.outbox.add
+        self.arrive = listener.core.turn.arrive
+        self.send = listener.core.turn.depart
         self.scheme = listener.scheme
 
     # -- asyncio.Protocol
@@ -117,13 +121,13 @@ class NativeConnection(asyncio.Protocol):
             self.core.client_gone(x)
 
     def eof_received(self) -> bool:
-        # A client that half-closes after its request may still read the answer (RFC 9112 9.6).
-        if self.x is None or self.body is not None or self.scheme == b"https":
-            return False
-        self.close_after = True
-        return True
+        # A closed and a half-closed connection look alike; both count as gone, so that nobody works for nobody.
+        return False
 
     def data_received(self, data: bytes) -> None:
+        self.arrive(self._received, data)
+
+    def _received(self, data: bytes) -> None:
         while data:
             if self.body is not None:
                 data = self._read_body(self.body, data)
@@ -204,7 +208,9 @@ class NativeConnection(asyncio.Protocol):
             self._reject(problem(414, "target-too-long", "The request line is too long.", close=True))
             return False
         if len(head) > limits.header_bytes or max(map(len, head.split(b"\r\n"))) > limits.header_line_bytes:
-            self._reject(problem(431, "headers-too-large", "The request's headers are too large.", close=True))
+            self._reject(
+                problem(431, "headers-too-large", "The request's headers are too large.", close=True)
+            )
             return False
         return True
 
@@ -219,6 +225,9 @@ class NativeConnection(asyncio.Protocol):
         self.deadline = x.started + self.listener.limits.idle_timeout
 
     def _read_ahead(self, data: bytes) -> bytes:
+        if self.websocket is not None:  # it arrived in the turn of the switch
+            self.websocket.data_received(data)
+            return b""
         self.buffer += data
         if len(self.buffer) > AHEAD_BYTES:
             self._pause(_AHEAD)
@@ -230,7 +239,7 @@ class NativeConnection(asyncio.Protocol):
             self._resume(_AHEAD)
         data, self.buffer = self.buffer, b""
         if data and not self.transport.is_closing():
-            self.data_received(data)
+            self._received(data)
 
     # -- bodies
 
@@ -287,10 +296,12 @@ class NativeConnection(asyncio.Protocol):
 
     # -- the Door of the exchange
 
-    def send_whole(self, x: Exchange, head: UpstreamHead, body: bytes, length: int | None, close: bool) -> None:
+    def send_whole(
+        self, x: Exchange, head: UpstreamHead, body: bytes, length: int | None, close: bool
+    ) -> None:
         if close:
             self.close_after = self.wary = True
-        last = CLOSE if self.close_after or x.close or self.body is not None and self._overrun(x) else b""
+        last = CLOSE if self.close_after or x.close or (self.body is not None and self._overrun(x)) else b""
         try:
             self.send(self.transport.write, answer_head(x, head, length, last) + body)
         except UnsafeAnswer:
@@ -352,9 +363,20 @@ class NativeConnection(asyncio.Protocol):
             self.send(self.transport.write, CONTINUE)
 
     def switch(self, x: Exchange, headers: list[Header], relay: UpstreamRelay, early: bytes) -> None:
-        self.core.client_gone(x)
-        self.abort(x)
-        relay.cancel()
+        ahead, self.buffer = self.buffer, b""
+        if self.paused:
+            self._resume(self.paused)
+        self.deadline = NEVER
+        try:
+            websocket = NativeWebSocket(self.listener, self.transport, x, relay)
+            websocket.start(headers, early, ahead, stalled=self.write_paused)
+        except UnsafeAnswer:
+            self.core.client_gone(x)
+            relay.cancel()
+            self.transport.abort()
+        else:
+            self.websocket = websocket
+            self.listener.connections.discard(self)
 
     def _overrun(self, x: Exchange) -> bool:
         """The answer is there before the request's body, and the rest of that is not worth reading."""
