@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).absolute().parent.parent))
 
@@ -107,18 +108,30 @@ def _introduction(given: argparse.Namespace) -> str:
 
 
 def _write(given: argparse.Namespace, results: list[Result]) -> None:
-    document = {
-        "date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}",
-        "command": _command(given),
-        "machine": facts(),
-        "sections": [result.as_json() for result in results],
-    }
-    (HERE / "results.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    """The JSON, and RESULTS.md if it is wanted; with `--only` the other sections of the last run stay."""
+    path = HERE / "results.json"
+    stamp = {"date": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}", "command": _command(given)}
+    sections = {result.name: stamp | result.as_json() for result in results}
+    if given.only and path.exists():
+        former = json.loads(path.read_text())
+        if former["machine"] == facts():
+            sections = {section["name"]: section for section in former["sections"]} | sections
+    ordered = [sections[name] for name in SECTIONS if name in sections]
+    document = stamp | {"machine": facts(), "sections": ordered}
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     if given.write:
-        text = "\n\n".join(
-            ["# Benchmark results", _introduction(given), _summary(results), *map(render, results)]
-        )
-        (HERE / "RESULTS.md").write_text(text + "\n")
+        (HERE / "RESULTS.md").write_text(_report(given, ordered))
+
+
+def _report(given: argparse.Namespace, sections: list[dict[str, Any]]) -> str:
+    results = [Result.from_json(section) for section in sections]
+    for section, result in zip(sections, results, strict=True):
+        if section["command"] != _command(given):
+            result.notes.append(f"{section['date']}, `{section['command']}`")
+    return (
+        "\n\n".join(["# Benchmark results", _introduction(given), _summary(results), *map(render, results)])
+        + "\n"
+    )
 
 
 def _summary(results: list[Result]) -> str:

@@ -55,6 +55,16 @@ class Result:
     notes: list[str] = field(default_factory=list)
     raw: dict[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Result:
+        """What `as_json` made."""
+        tables = [Table(table["columns"], table["rows"]) for table in data["tables"]]
+        targets = [
+            Target(row["what"], row["measured"], row["at"], row["limit"], row["unit"])
+            for row in data["targets"]
+        ]
+        return cls(data["name"], data["title"], tables, targets, data["notes"], data["raw"])
+
     def as_json(self) -> dict[str, Any]:
         """Plain data."""
         return {

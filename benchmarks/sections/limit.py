@@ -36,6 +36,8 @@ def run(stage: Stage) -> Result:
     for name, url in stores.items():
         node = make_node(stage, f"limit-{name}", snapshot(upstream, policies=_policies()), keys=1_000)
         workers = Workers(stage, node, CORES, redis=url)
+        # The stores connect with their first call.
+        Client(stage, "burst", core=None, port=workers.port, key=key(times), connections=16).printed()
         runs = [_burst(stage, workers.port, caller) for caller in range(times)]
         workers.stop(stage)
         admitted = [statuses.get("200", 0) for statuses in runs]
