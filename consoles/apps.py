@@ -7,3 +7,4 @@ class ConsolesConfig(AppConfig):
     """The people plane."""
 
     name = "consoles"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,12 +1,9 @@
-"""URLs of the console port. The console and the portal are mounted here."""
+"""URLs of the console port."""
 
-from django.http import HttpRequest, HttpResponse
-from django.urls import path
+from django.urls import include, path
+from django.views.generic import RedirectView
 
-
-def landing(request: HttpRequest) -> HttpResponse:
-    """The page at `/` until the console is mounted here."""
-    return HttpResponse("Tidegate\n\nThe admin console and the developer portal come here.\n", "text/plain")
-
-
-urlpatterns = [path("", landing, name="landing")]
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="console:overview"), name="landing"),
+    path("console/", include("consoles.urls")),
+]

@@ -1,0 +1,168 @@
+"""Apis: the product surfaces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.db.models import Count, QuerySet
+
+from consoles.models import Role
+from consoles.ui.cells import Badge, Code, Copyable, Text
+from consoles.ui.family import Action, Family
+from consoles.ui.fields import WordsField
+from consoles.ui.forms import Group, ObjectForm
+from consoles.ui.listing import Column, Filter
+from consoles.ui.panels import Facts, Related
+from proxy.models import Api
+
+_COLOURS = {"published": "green", "draft": "secondary", "deprecated": "yellow", "retired": "red"}
+
+
+def lifecycle(api: Api) -> Badge:
+    """Where the Api is in its life."""
+    return Badge(api.lifecycle, _COLOURS.get(api.lifecycle, "secondary"))
+
+
+class ApiForm(ObjectForm):
+    """What an Api is called, where it answers, and who sees it."""
+
+    hosts = WordsField(
+        label="Hosts",
+        help_text="Host names it answers on, one a line; *.example.com for all below. Empty: any host.",
+        placeholder="api.example.com",
+    )
+    tags = WordsField(label="Tags", help_text="Words to find it by, one a line.", rows=2)
+
+    class Meta:
+        model = Api
+        fields = (
+            "slug",
+            "title",
+            "version",
+            "description",
+            "hosts",
+            "base_path",
+            "lifecycle",
+            "visibility",
+            "tags",
+            "openapi",
+        )
+        labels = {"slug": "Name", "openapi": "OpenAPI document"}
+        help_texts = {
+            "slug": "Used in addresses, records and metrics: lower-case letters, digits, dot, dash.",
+            "title": "What people call it in the portal.",
+            "base_path": "All Routes answer below it.",
+            "lifecycle": "Only published and deprecated Apis take calls.",
+            "visibility": "Public ones are in the portal's catalogue for everybody.",
+            "openapi": "YAML or JSON; shown in the portal.",
+        }
+        widgets = {
+            "description": forms.Textarea({"rows": 3}),
+            "openapi": forms.Textarea({"rows": 8, "class": "mono", "spellcheck": "false"}),
+        }
+
+    groups = (
+        Group("Api", ("slug", "title", "version", "description")),
+        Group("Where it answers", ("base_path", "hosts")),
+        Group("Who sees it", ("lifecycle", "visibility", "tags")),
+        Group("Documentation", ("openapi",), folded=True),
+    )
+
+
+class Apis(Family):
+    """All Apis."""
+
+    model = Api
+    path, noun, plural = "apis", "Api", "Apis"
+    icon, section, place = "api", "Gateway", 10
+    summary = "An Api is what you offer: its hosts and base path, its Routes, and its place in the portal."
+    document_kind, document_name = "api", "slug"
+    search = ("slug", "title", "description", "base_path")
+    order = ("position", "pk")
+    form = ApiForm
+    columns = (
+        Column("slug", "Name", link=True, sort="slug"),
+        Column("title", "Title", sort="title", wide=True),
+        Column("base_path", "Base path", lambda api: Code(api.base_path), sort="base_path"),
+        Column("hosts", "Hosts", lambda api: api.hosts or "any", wide=True),
+        Column("route_count", "Routes", sort="route_count", number=True, wide=True),
+        Column("lifecycle", "State", lifecycle, sort="lifecycle"),
+        Column("visibility", "Visibility", sort="visibility", wide=True),
+    )
+    filters = (
+        Filter("lifecycle", "State", Api._meta.get_field("lifecycle").choices or ()),
+        Filter("visibility", "Visibility", Api._meta.get_field("visibility").choices or ()),
+    )
+    panels = (
+        Facts(
+            "Api",
+            lambda api: (
+                ("Title", api.title),
+                ("Version", api.version),
+                ("Base path", Copyable(api.base_path)),
+                ("Hosts", api.hosts or "any host"),
+                ("Visibility", api.visibility),
+                ("Tags", api.tags),
+            ),
+        ),
+        Facts(
+            "About",
+            lambda api: (
+                ("Description", Text(api.description)),
+                ("OpenAPI document", f"{len(api.openapi):,} characters" if api.openapi else None),
+                ("Subscriptions", api.subscription_count),
+                ("Created", api.created_at),
+                ("Changed", api.updated_at),
+            ),
+        ),
+        Related(
+            "Routes",
+            "routes",
+            lambda api: {"api": api},
+            columns=("name", "match", "methods", "upstream", "state"),
+            preset=lambda api: f"api={api.pk}",
+            empty="No Routes yet: calls to this Api are answered with 404.",
+            more=lambda api: f"api={api.pk}",
+        ),
+        Related(
+            "Policies of this Api",
+            "policies",
+            lambda api: {"api": api},
+            columns=("name", "label", "mode"),
+            preset=lambda api: f"scope=api&api={api.pk}",
+            empty="No policies of its own; the global ones apply.",
+        ),
+        Related(
+            "Subscriptions",
+            "subscriptions",
+            lambda api: {"api": api},
+            columns=("app", "plan", "status", "created_at"),
+            preset=lambda api: f"api={api.pk}",
+            more=lambda api: f"api={api.pk}",
+            empty="No App has subscribed yet.",
+        ),
+    )
+
+    def rows(self) -> QuerySet[Any]:
+        """With the numbers of Routes and Subscriptions."""
+        return Api.objects.annotate(
+            route_count=Count("routes", distinct=True),
+            subscription_count=Count("subscriptions", distinct=True),
+        )
+
+    def title(self, row: Api) -> str:
+        """By the title people know."""
+        return row.title or row.slug
+
+    def badges(self, row: Api) -> list[Badge]:
+        """Its state and version."""
+        return [lifecycle(row), Badge(row.version, "blue")]
+
+    def actions(self, row: Api) -> list[Action]:
+        """Straight to a new Route."""
+        return [
+            Action(
+                "New Route", f"/console/routes/new/?api={row.pk}", "plus", Role.EDITOR, style="btn-primary"
+            )
+        ]

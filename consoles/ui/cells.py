@@ -1,0 +1,122 @@
+"""Values on pages: how each kind of value looks, in tables and in lists of facts alike."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, Literal, NamedTuple
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+Colour = Literal["green", "red", "yellow", "blue", "azure", "secondary", "orange", "purple"]
+MAX_ITEMS = 6
+
+
+class Badge(NamedTuple):
+    """A state in one word; the word says it, the colour only helps."""
+
+    text: str
+    colour: Colour = "secondary"
+
+
+class Link(NamedTuple):
+    """Another page."""
+
+    url: str
+    text: str
+
+
+class Code(NamedTuple):
+    """A name, path or address as machines write it."""
+
+    text: str
+
+
+class Text(NamedTuple):
+    """Longer text, kept as it was written."""
+
+    text: str
+
+
+class Copyable(NamedTuple):
+    """Code with a button that copies it."""
+
+    text: str
+
+
+def render(value: Any) -> SafeString:
+    """The value as HTML; whatever is text is escaped."""
+    if value is None or value == "" or value == []:
+        return format_html('<span class="text-secondary" aria-label="none">–</span>')
+    if isinstance(value, SafeString):
+        return value
+    maker = _MAKERS.get(type(value))
+    return maker(value) if maker else format_html("{}", value)
+
+
+def _badge(value: Badge) -> SafeString:
+    return format_html('<span class="badge bg-{}-lt">{}</span>', value.colour, value.text)
+
+
+def _link(value: Link) -> SafeString:
+    return format_html('<a href="{}">{}</a>', value.url, value.text)
+
+
+def _code(value: Code) -> SafeString:
+    return format_html('<code class="text-break">{}</code>', value.text) if value.text else render(None)
+
+
+def _text(value: Text) -> SafeString:
+    return format_html('<div class="as-written">{}</div>', value.text) if value.text else render(None)
+
+
+def _copyable(value: Copyable) -> SafeString:
+    return format_html(
+        '<span class="copyable"><code class="text-break">{0}</code>'
+        '<button type="button" class="btn btn-sm btn-ghost-secondary" data-copy="{0}">Copy</button></span>',
+        value.text,
+    )
+
+
+def _bool(value: bool) -> SafeString:
+    return format_html("{}", "Yes" if value else "No")
+
+
+def _number(value: int) -> SafeString:
+    return format_html('<span class="number">{}</span>', f"{value:,}".replace(",", "\u202f"))
+
+
+def _float(value: float) -> SafeString:
+    return format_html('<span class="number">{}</span>', f"{value:g}")
+
+
+def _time(value: datetime.datetime) -> SafeString:
+    """In UTC; the script turns it into the viewer's own time."""
+    utc = value.astimezone(datetime.UTC)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        utc.isoformat(timespec="seconds"),
+        utc.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        utc.strftime("%Y-%m-%d %H:%M UTC"),
+    )
+
+
+def _items(value: list[Any] | tuple[Any, ...]) -> SafeString:
+    shown = [render(Code(item) if isinstance(item, str) else item) for item in value[:MAX_ITEMS]]
+    more = f" and {len(value) - MAX_ITEMS} more" if len(value) > MAX_ITEMS else ""
+    return format_html("{}{}", format_html_join(" ", "{}", ((item,) for item in shown)), more)
+
+
+_MAKERS: dict[type, Any] = {
+    Badge: _badge,
+    Link: _link,
+    Code: _code,
+    Text: _text,
+    Copyable: _copyable,
+    bool: _bool,
+    int: _number,
+    float: _float,
+    datetime.datetime: _time,
+    list: _items,
+    tuple: _items,
+}

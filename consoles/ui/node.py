@@ -1,0 +1,61 @@
+"""What this machine's node says of itself, from the files of its node directory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from django.conf import settings
+
+from proxy.telemetry.status import STATE_NAMES, SlotStatus, read_all
+
+
+class NodeState(NamedTuple):
+    """The workers of this node; `live` is the revision that all ready workers run, None if they differ."""
+
+    name: str
+    workers: list[SlotStatus]
+
+    @property
+    def alive(self) -> list[SlotStatus]:
+        """Those that beat."""
+        return [worker for worker in self.workers if worker.alive]
+
+    @property
+    def live(self) -> int | None:
+        """The one revision of all workers that live."""
+        revisions = {worker.revision for worker in self.alive}
+        return revisions.pop() if len(revisions) == 1 else None
+
+    def all_run(self, revision: int) -> bool:
+        """Whether every living worker runs at least that revision."""
+        return bool(self.alive) and all(worker.revision >= revision for worker in self.alive)
+
+
+def folder() -> Path:
+    """The node directory; it may not be there, where no gateway runs."""
+    return Path(settings.TIDEGATE_DATA) / "node"
+
+
+def node_state() -> NodeState:
+    """Workers of this node, none if no gateway has run here."""
+    try:
+        workers = read_all(folder() / "workers")
+    except OSError:
+        workers = []
+    return NodeState(settings.NODE_NAME, workers)
+
+
+def state_name(worker: SlotStatus) -> str:
+    """What a worker does, in a word."""
+    return STATE_NAMES[worker.state] if worker.alive and worker.state < len(STATE_NAMES) else "gone"
+
+
+def target_health() -> dict[str, dict[str, bool]]:
+    """Upstream name to Target label to whether the last health checks were good."""
+    try:
+        found = json.loads((folder() / "health").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
