@@ -45,7 +45,8 @@ class Core:
     def __init__(self, recorder: Recorder) -> None:
         self.runtime: Runtime | None = None
         self.recorder = recorder
-        self.turn = Turn()
+        self.turn = Turn(self._settle)
+        self._end = self.turn.end
         self.in_flight = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -192,27 +193,30 @@ class Core:
 
     def _advance(self, x: Exchange) -> None:
         """Run the request hooks from `x.ran` on, then forward."""
-        hooks, index = x.chain.request, x.ran
+        hooks = x.chain.request
+        hook = None
         try:
-            while index < len(hooks):
-                result = hooks[index](x)
-                index += 1
-                if result is None:
-                    continue
-                x.ran = index
-                if result is SWITCHED:
-                    hooks = x.chain.request
-                elif result.__class__ is Response:
-                    self._refused(x, result)
+            for hook in hooks[x.ran :] if x.ran else hooks:
+                result = hook(x)
+                if result is not None:
+                    x.ran = hooks.index(hook, x.ran) + 1
+                    self._decided(x, result)
                     return
-                else:
-                    self._spawn(self._wait_for_hook(x, result))
-                    return
-            x.ran = index
+            x.ran = len(hooks)
             self._forward(x)
         except Exception:
-            x.ran = min(index + 1, len(x.chain.names))
+            if hook is not None and x.ran < len(hooks):
+                x.ran = hooks.index(hook, x.ran) + 1
             self._hook_broke(x)
+
+    def _decided(self, x: Exchange, result: Response | Awaitable[Response | None]) -> None:
+        """A hook had something to say: go on along another chain, answer, or wait."""
+        if result is SWITCHED:
+            self._advance(x)
+        elif isinstance(result, Response):
+            self._refused(x, result)
+        else:
+            self._spawn(self._wait_for_hook(x, result))
 
     async def _wait_for_hook(self, x: Exchange, pending: Awaitable[Response | None]) -> None:
         try:
@@ -347,15 +351,14 @@ class Core:
             self._send_whole(x, head, body)
 
     def _send_whole(self, x: Exchange, head: UpstreamHead, body: bytes) -> None:
-        status = x.status = head.status
         length: int | None = len(body)
-        x.bytes_out = len(body)
-        if x.method == b"HEAD":
-            length = head.length
-        elif status == 204 or status == 304:
-            length = None
-        x.answered = True
-        self._finish(x)
+        x.status = head.status
+        x.bytes_out = length
+        if not length:
+            length = body_length(x, head)
+        x.answered = x.finished = True
+        self.in_flight -= 1
+        self._end(x)
         x.door.send_whole(x, head, body, length, False)
 
     def _shape(self, x: Exchange, head: UpstreamHead) -> bool:
@@ -525,19 +528,20 @@ class Core:
             x.observed = observed
 
     def _finish(self, x: Exchange) -> None:
-        """One record, whatever the end was; written before the last bytes of the answer go out."""
+        """One record, whatever the end was; it is written before the last bytes of the answer go out."""
         x.finished = True
         self.in_flight -= 1
-        self.recorder.record(x, monotonic() - x.started)
-        if x.chain.finish:
-            self._after(x)
+        self._end(x)
 
-    def _after(self, x: Exchange) -> None:
-        for hook in x.chain.finish:
-            try:
-                hook(x)
-            except Exception:
-                log.exception("a finish hook failed, request %s", x.request_id.decode())
+    def _settle(self, ended: list[Exchange]) -> None:
+        """Account for the exchanges that ended in this turn."""
+        self.recorder.record(ended, monotonic())
+        for x in ended:
+            for hook in x.chain.finish:
+                try:
+                    hook(x)
+                except Exception:
+                    log.exception("a finish hook failed, request %s", x.request_id.decode())
 
 
 _SWITCH_HEADERS = frozenset(
@@ -548,3 +552,10 @@ _SWITCH_HEADERS = frozenset(
 def too_large(limit: int) -> Response:
     """413 for a body over the route's limit; the connection is closed, the rest is not read."""
     return problem(413, "body-too-large", f"The request body is larger than {limit} bytes.", close=True)
+
+
+def body_length(x: Exchange, head: UpstreamHead) -> int | None:
+    """The Content-Length of an answer without a body: what HEAD would have got, none for 204 and 304."""
+    if x.method == b"HEAD":
+        return head.length
+    return None if head.status == 204 or head.status == 304 else 0

@@ -90,6 +90,7 @@ class Engine:
         if self._loading is not None:
             self._loading.cancel()
         self.pools.close()
+        self.core.turn.work()
         await self.counters.close()
         self.spool.close()
         self.identities.close()

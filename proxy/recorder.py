@@ -31,6 +31,8 @@ _OUTCOME = attrgetter(
     "protocol",
 )
 
+_NOBODY = ("", "")
+
 
 class Recorder:
     """Writes records and counts; nothing here waits or fails a request."""
@@ -45,27 +47,30 @@ class Recorder:
         """A policy refused a request."""
         self.metrics.policy(policy, label, "refused")
 
-    def record(self, x: Exchange, duration: float) -> None:
-        """The exchange is over; `duration` is seconds since its head was complete."""
-        identity, micros = x.identity, int(duration * 1e6)
-        labels, meter = self._unrouted if x.route is None else x.route.accounting
-        app, credential = ("", "") if identity is None else (identity.app, identity.credential_id)
-        outcome = _OUTCOME(x)
-        meter.observe(outcome[1], outcome[0], micros, outcome[5], outcome[6], outcome[7])
-        # In the order of TrafficRecord: a tuple is encoded the same and costs less to make.
-        self._append(
-            (
-                time.time() - duration,
-                micros,
-                x.request_id.decode(),
-                x.traceparent[3:35].decode(),
-                *(x.texts or texts(x)),
-                *labels,
-                app,
-                credential,
-                *outcome,
+    def record(self, ended: list[Exchange], now: float) -> None:
+        """These exchanges are over; `now` is monotonic seconds."""
+        append, offset = self._append, time.time() - now
+        for x in ended:
+            started, identity = x.started, x.identity
+            micros = int((now - started) * 1e6)
+            labels, meter = self._unrouted if x.route is None else x.route.accounting
+            app, credential = _NOBODY if identity is None else (identity.app, identity.credential_id)
+            outcome = _OUTCOME(x)
+            meter.observe(outcome[1], outcome[0], micros, outcome[5], outcome[6], outcome[7])
+            # In the order of TrafficRecord: a tuple is encoded the same and costs less to make.
+            append(
+                (
+                    started + offset,
+                    micros,
+                    x.request_id.decode(),
+                    x.traceparent[3:35].decode("latin-1"),
+                    *(x.texts or texts(x)),
+                    *labels,
+                    app,
+                    credential,
+                    *outcome,
+                )
             )
-        )
 
 
 def texts(x: Exchange) -> tuple[str, str, str, str]:

@@ -1,8 +1,8 @@
-"""What one turn of the loop brings is worked off together: first all that arrived, then all that is to be sent.
+"""One turn of the loop is worked off together: what arrived, what ended, what is to be sent.
 
-A turn handles many connections. Read, decide, write for one after the other makes processor and kernel jump
-between three kinds of work; all reads, all decisions, then all writes is measurably cheaper
-(`benchmarks/probe_turn.py`). Order is kept, over all connections.
+A turn handles many connections. Read, decide, record, write for one after the other makes processor and kernel
+jump between four kinds of work; all of each is measurably cheaper (`benchmarks/probe_turn.py`). Order is kept,
+over all connections, and the record of an exchange is there before the end of its answer is sent.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from proxy.exchange import Exchange
 
 log = logging.getLogger("tidegate.turn")
 Action = Callable[[Any], Any]
@@ -19,9 +22,11 @@ Action = Callable[[Any], Any]
 class Turn:
     """One per worker. What arrives and what is sent or closed on a connection goes through it."""
 
-    __slots__ = ("_arrived", "_departing", "_loop", "_planned")
+    __slots__ = ("_arrived", "_departing", "_ended", "_loop", "_planned", "_settle")
 
-    def __init__(self) -> None:
+    def __init__(self, settle: Callable[[list[Exchange]], None]) -> None:
+        self._settle = settle
+        self._ended: list[Exchange] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._planned = False
         self._arrived: list[tuple[Action, Any]] = []
@@ -39,6 +44,12 @@ class Turn:
             self._plan()
         self._departing.append((action, argument))
 
+    def end(self, x: Exchange) -> None:
+        """The exchange is over: have it settled before anything is sent."""
+        if not self._planned:
+            self._plan()
+        self._ended.append(x)
+
     def _plan(self) -> None:
         self._planned = True
         if self._loop is None:
@@ -55,6 +66,9 @@ class Turn:
                 log.exception("a connection could not be served")
                 action.__self__.transport.abort()  # type: ignore[attr-defined]
         self._planned = False
+        if self._ended:
+            ended, self._ended = self._ended, []
+            self._settle(ended)
         departing, self._departing = self._departing, []
         for action, argument in departing:
             try:

@@ -100,7 +100,7 @@ class Http1Connection(asyncio.Protocol):
             self._outside(data)
             return
         if self.buffer:
-            data = self.buffer + data
+            data, self.buffer = self.buffer + data, b""
         end = data.find(b"\r\n\r\n")
         if end < 0 or end > MAX_HEAD_BYTES:
             self._incomplete(data)
@@ -112,14 +112,7 @@ class Http1Connection(asyncio.Protocol):
             return
         rest = data[end + 4 :]
         status = head.status
-        if (
-            head.length != len(rest)
-            or status < 200
-            or status in BODILESS
-            or x.method == b"HEAD"
-            or self.buffer
-        ):
-            self.buffer = b""
+        if head.length != len(rest) or status < 200 or status in BODILESS or x.method == b"HEAD":
             self._head(x, head, rest)
             return
         x.upstream_us = int((monotonic() - x.sent_at) * 1e6)
