@@ -23,7 +23,7 @@ from analytics.batch import HOUR, MINUTE, Row, Windows, all_steps, rows_of
 from analytics.limits import limit
 from analytics.models import IngestTotals, Position, QuarantinedSegment
 from analytics.positions import Claim, Step, claim, finish
-from analytics.rollups import Catalogue
+from analytics.series import Catalogue
 from proxy.telemetry.record import TrafficRecord
 from proxy.telemetry.spool import SegmentCorrupt, read, seal_abandoned
 

@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "rest_framework",
+    "drf_spectacular",
     "proxy",
     "consoles",
     "analytics",
@@ -83,8 +84,29 @@ CACHES = {
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }
 REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["consoles.api.auth.Bearer", "consoles.api.auth.Session"],
+    "DEFAULT_PERMISSION_CLASSES": ["consoles.api.auth.Allowed"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": ["consoles.api.body.StrictJson"],
+    "DEFAULT_PAGINATION_CLASS": "consoles.api.pages.Pages",
+    "DEFAULT_FILTER_BACKENDS": ["consoles.api.filters.ClosedFilters"],
+    "DEFAULT_SCHEMA_CLASS": "consoles.api.schema.Schema",
+    "DEFAULT_METADATA_CLASS": None,
+    "EXCEPTION_HANDLER": "consoles.api.errors.handle",
+    "URL_FORMAT_OVERRIDE": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Tidegate Admin API",
+    "DESCRIPTION": "Everything that the console can do. Errors are problems (RFC 9457).",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["consoles.api.auth.Allowed"],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
+    "ENABLE_DJANGO_DEPLOY_CHECK": False,
+    "POSTPROCESSING_HOOKS": ["consoles.api.schema.add_problem"],
 }
 
 # --- Console security ---------------------------------------------------------------------------------

@@ -5,5 +5,6 @@ from django.views.generic import RedirectView
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="console:overview"), name="landing"),
+    path("api/v1/", include("consoles.api.urls")),
     path("console/", include("consoles.urls")),
 ]

@@ -66,7 +66,7 @@ def problem(
     return Response(status, headers, code=code, detail=detail, rule=rule, close=close, state=state)
 
 
-class UpstreamHead:
+class UpstreamHead(msgspec.Struct, eq=False):
     """The head of the upstream's answer, which `on_response` hooks may change.
 
     `length` is the body's size, None if it is not known beforehand. Hop-by-hop headers and
@@ -74,32 +74,28 @@ class UpstreamHead:
     upstream sent them, for as long as nobody has asked for `headers`; else it is None.
     """
 
-    __slots__ = ("_headers", "block", "chunked", "keeps", "length", "status")
-
-    def __init__(
-        self, status: int, headers: list[Header] | None, length: int | None, block: bytes | None = None
-    ) -> None:
-        self.status = status
-        self._headers = headers
-        self.length = length
-        self.block = block
-        self.chunked = False
-        """For the transport: the body is chunked."""
-        self.keeps = True
-        """For the transport: the connection may serve another call."""
+    status: int
+    lines: list[Header] | None = None
+    """What `headers` reads and writes; None as long as `block` stands for it."""
+    length: int | None = None
+    block: bytes | None = None
+    chunked: bool = False
+    """For the transport: the body is chunked."""
+    keeps: bool = True
+    """For the transport: the connection may serve another call."""
 
     @property
     def headers(self) -> list[Header]:
         """Name in lower case and value of each line."""
-        if self._headers is None:
+        if self.lines is None:
             lines = (line.partition(b":") for line in (self.block or b"").split(b"\r\n")[:-1])
-            self._headers = [(name.lower(), value.strip(b" \t")) for name, _, value in lines]
+            self.lines = [(name.lower(), value.strip(b" \t")) for name, _, value in lines]
         self.block = None
-        return self._headers
+        return self.lines
 
     @headers.setter
     def headers(self, headers: list[Header]) -> None:
-        self._headers = headers
+        self.lines = headers
         self.block = None
 
     def has(self, name: bytes) -> bool:

@@ -22,36 +22,38 @@ Action = Callable[[Any], Any]
 class Turn:
     """One per worker. What arrives and what is sent or closed on a connection goes through it."""
 
-    __slots__ = ("_arrived", "_departing", "_ended", "_loop", "_planned", "_settle")
+    __slots__ = ("_arrived", "_departing", "_ended", "_loop", "_settle", "planned")
 
     def __init__(self, settle: Callable[[list[Exchange]], None]) -> None:
         self._settle = settle
-        self._ended: list[Exchange] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._planned = False
+        self.planned = False
+        """The loop will call `work`; who adds something while this is not so calls `plan`."""
         self._arrived: list[tuple[Action, Any]] = []
+        self._ended: list[Exchange] = []
         self._departing: list[tuple[Action, Any]] = []
 
     def arrive(self, action: Action, argument: Any) -> None:
         """Do `action(argument)` once this turn's reads are done."""
-        if not self._planned:
-            self._plan()
+        if not self.planned:
+            self.plan()
         self._arrived.append((action, argument))
-
-    def depart(self, action: Action, argument: Any) -> None:
-        """Do `action(argument)`, a write or the end of a connection, after all that arrived is worked off."""
-        if not self._planned:
-            self._plan()
-        self._departing.append((action, argument))
 
     def end(self, x: Exchange) -> None:
         """The exchange is over: have it settled before anything is sent."""
-        if not self._planned:
-            self._plan()
+        if not self.planned:
+            self.plan()
         self._ended.append(x)
 
-    def _plan(self) -> None:
-        self._planned = True
+    def depart(self, action: Action, argument: Any) -> None:
+        """Do `action(argument)`, a write or the end of a connection, after all that arrived is worked off."""
+        if not self.planned:
+            self.plan()
+        self._departing.append((action, argument))
+
+    def plan(self) -> None:
+        """Have the loop call `work` when this turn's reads are done."""
+        self.planned = True
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         self._loop.call_soon(self.work)
@@ -65,7 +67,7 @@ class Turn:
             except Exception:
                 log.exception("a connection could not be served")
                 action.__self__.transport.abort()  # type: ignore[attr-defined]
-        self._planned = False
+        self.planned = False
         if self._ended:
             ended, self._ended = self._ended, []
             self._settle(ended)

@@ -124,10 +124,11 @@ class RouteForm(NestedForm):
 
 
 def match(route: Route) -> Code:
-    """Kind and path in short."""
-    mark = {"exact": "= ", "prefix": "", "template": "", "regex": "~ "}.get(route.path_kind, "")
-    rest = "…" if route.path_kind == "prefix" else ""
-    return Code(f"{mark}{route.path}{rest}")
+    """The whole path that it takes, in short."""
+    base = "" if route.api.base_path == "/" else route.api.base_path
+    if route.path_kind == "prefix":
+        return Code(f"{base}{route.path.rstrip('/')}/*")
+    return Code(f"~ {base}{route.path}" if route.path_kind == "regex" else f"{base}{route.path}")
 
 
 def state(route: Route) -> Badge:

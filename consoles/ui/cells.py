@@ -10,6 +10,9 @@ from django.utils.safestring import SafeString
 
 Colour = Literal["green", "red", "yellow", "blue", "azure", "secondary", "orange", "purple"]
 MAX_ITEMS = 6
+NOTHING = SafeString(
+    '<span class="text-secondary"><span aria-hidden="true">–</span><span class="visually-hidden">none</span></span>'
+)
 
 
 class Badge(NamedTuple):
@@ -47,11 +50,20 @@ class Copyable(NamedTuple):
 def render(value: Any) -> SafeString:
     """The value as HTML; whatever is text is escaped."""
     if value is None or value == "" or value == []:
-        return format_html('<span class="text-secondary" aria-label="none">–</span>')
+        return NOTHING
     if isinstance(value, SafeString):
         return value
     maker = _MAKERS.get(type(value))
     return maker(value) if maker else format_html("{}", value)
+
+
+def ticks(text: str) -> SafeString:
+    """Text in which `words` in backticks become code."""
+    parts = str(text).split("`")
+    if len(parts) % 2 == 0:
+        return format_html("{}", text)
+    drawn = (format_html("<code>{}</code>", part) if index % 2 else part for index, part in enumerate(parts))
+    return format_html_join("", "{}", ((part,) for part in drawn))
 
 
 def _badge(value: Badge) -> SafeString:
@@ -79,7 +91,7 @@ def _copyable(value: Copyable) -> SafeString:
 
 
 def _bool(value: bool) -> SafeString:
-    return format_html("{}", "Yes" if value else "No")
+    return format_html("{}", "yes" if value else "no")
 
 
 def _number(value: int) -> SafeString:

@@ -8,6 +8,8 @@ from django import forms
 from django.forms.renderers import get_default_renderer
 from django.utils.safestring import SafeString, mark_safe
 
+from consoles.ui.cells import ticks
+
 
 class Rows(forms.Widget):
     """Draws the rows. The number of rows sent is in a hidden input, so that gaps do not matter."""
@@ -44,6 +46,7 @@ class Rows(forms.Widget):
             drawn.append(self._row(name, str(len(rows)), None))
         context = {
             "name": name,
+            "spare": len(rows) < self.most and bool(rows),
             "rows": drawn,
             "blank": self._row(name, "__row__", None),
             "count": len(drawn),
@@ -75,7 +78,7 @@ class Rows(forms.Widget):
             "html": field.widget.render(key, value, attributes),
             "id": f"id_{key}",
             "label": field.label,
-            "help": field.help_text,
+            "help": ticks(field.help_text),
             "check": is_check,
         }
 

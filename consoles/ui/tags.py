@@ -51,9 +51,9 @@ def cell(value: Any) -> SafeString:
 
 
 @register.filter
-def at(mapping: Any, key: str) -> Any:
-    """`mapping[key]`."""
-    return mapping[key]
+def ticks(text: Any) -> SafeString:
+    """Text in which `words` in backticks become code."""
+    return cells.ticks(text)
 
 
 @register.simple_tag

@@ -119,11 +119,19 @@ class TransformRequest(Policy):
         self._edits_query = bool(self._query)
         self._method = self.config.method.encode()
         self._host = self.config.host.encode()
+        plain = not (self._edits_query or self._method or self._host)
+        self._additions = self._headers.additions if plain else None
 
     def on_request(self, x: Exchange) -> Response | None:
         """Make the changes, all or none."""
         if not self.enforce:
             x.observed = f"{x.observed},{self.label}" if x.observed else self.label
+            return None
+        if self._additions is not None:
+            present = dict(x.forward)
+            missing = [pair for pair in self._additions if pair[0] not in present]
+            if missing:
+                x.forward = x.forward + missing
             return None
         try:
             forward = self._headers.apply(x, x.forward)

@@ -41,6 +41,7 @@ BOUNDS_US = (
 
 BUCKETS = len(BOUNDS_US) + 1
 UPSTREAM = BUCKETS + 1
+UPSTREAM_SUM = UPSTREAM + BUCKETS
 BYTES_IN = 2 * UPSTREAM
 BYTES_OUT = BYTES_IN + 1
 """Cells of a route: latency buckets and their sum, the same of the upstream, body bytes in and out."""
@@ -175,10 +176,8 @@ class RouteMeter:
         numbers[base + bisect_left(BOUNDS_US, duration_us)] += 1
         numbers[base + BUCKETS] += duration_us
         if upstream_us:
-            base += UPSTREAM
-            numbers[base + bisect_left(BOUNDS_US, upstream_us)] += 1
-            numbers[base + BUCKETS] += upstream_us
-            base -= UPSTREAM
+            numbers[base + UPSTREAM + bisect_left(BOUNDS_US, upstream_us)] += 1
+            numbers[base + UPSTREAM_SUM] += upstream_us
         if bytes_in:
             numbers[base + BYTES_IN] += bytes_in
         if bytes_out:

@@ -63,9 +63,13 @@ _KINDS = {
 LINES = LineReader(_KINDS)
 MAX_HEADER_LINES = 100
 REMEMBERED = 4096
+HEADS = 1024
+HEAD_BYTES = 1024
 _DIGITS = re.compile(rb"[0-9]{1,15}").fullmatch
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?")
 _statuses: dict[bytes, tuple[int, bool]] = {}
+_heads: dict[bytes, tuple[int, None, int | None, bytes, bool, bool]] = {}
+"""Whole heads; a service that is asked often sends equal ones, at least within one second of its Date."""
 _blocks: dict[bytes, bytes] = {b"": b""}
 """What a line contributes to the client's head: itself with its line end, or nothing. The empty line stands
 for the status line, which is not a header even where it is repeated."""
@@ -75,6 +79,9 @@ _specials: dict[bytes, Special] = {}
 
 def read_head(text: bytes) -> UpstreamHead:
     """Read an answer's head, the status line first. Raises `BadAnswer`."""
+    known = _heads.get(text)
+    if known is not None:
+        return UpstreamHead(*known)
     lines = text.split(b"\r\n")
     if len(lines) > MAX_HEADER_LINES:
         raise BadAnswer("too many header lines")
@@ -88,6 +95,10 @@ def read_head(text: bytes) -> UpstreamHead:
     head.keeps = keeps
     for special in filter(None, map(_specials.get, lines)):
         _apply(head, special)
+    if head.block is not None and len(text) <= HEAD_BYTES:
+        if len(_heads) >= HEADS:
+            _heads.clear()
+        _heads[text] = (status, None, head.length, head.block, head.chunked, head.keeps)
     return head
 
 

@@ -37,7 +37,9 @@ def test_every_grain_of_every_step_counts_each_request_once(seed, count):
             assert sum(found.bytes_out for found in tallies) == sum(item.bytes_out for item in counted)
             assert sum(found.observed for found in tallies) == sum(bool(item.observed) for item in counted)
             assert sum(found.duration.count for found in tallies) == len(counted)
-            assert sum(found.upstream.count for found in tallies) == sum(item.upstream_us > 0 for item in counted)
+            assert sum(found.upstream.count for found in tallies) == sum(
+                item.upstream_us > 0 for item in counted
+            )
 
 
 def test_detail_has_all_dimensions():

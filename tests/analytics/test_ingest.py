@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from analytics import raw
 from analytics.ingest import Ingester
 from analytics.models import IngestTotals, MinuteRollup, Position, QuarantinedSegment, RawRecord, Series
-from analytics.rollups import Catalogue
+from analytics.series import Catalogue
 from proxy.telemetry.spool import Spool, segments
 from tests.analytics.traffic import assert_counted, record, spool, sums, varied
 

@@ -50,7 +50,9 @@ def record(**fields: object) -> TrafficRecord:
     return replace(PLAIN, **fields)
 
 
-def varied(count: int, seed: int = 1, *, now: float | None = None, spread: float = 7200) -> list[TrafficRecord]:
+def varied(
+    count: int, seed: int = 1, *, now: float | None = None, spread: float = 7200
+) -> list[TrafficRecord]:
     """Records that differ in everything, over the last `spread` seconds."""
     chance = random.Random(seed)
     now = time.time() if now is None else now
@@ -82,7 +84,9 @@ def varied(count: int, seed: int = 1, *, now: float | None = None, spread: float
     return made
 
 
-def spool(folder: Path, records: list[TrafficRecord], *, slot: int = 0, segment_bytes: int = 64 * 1024) -> None:
+def spool(
+    folder: Path, records: list[TrafficRecord], *, slot: int = 0, segment_bytes: int = 64 * 1024
+) -> None:
     """Sealed segments with these records."""
     writer = Spool(folder, node="node", slot=slot, segment_bytes=segment_bytes)
     for item in records:

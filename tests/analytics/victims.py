@@ -25,7 +25,6 @@ from analytics.models import Position, QuarantinedSegment
 from proxy.telemetry.spool import Spool, segments
 from tests.analytics.traffic import assert_counted, spool, varied
 
-
 STEPS = 28
 """More than a run over two batches has."""
 

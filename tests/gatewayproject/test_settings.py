@@ -43,7 +43,7 @@ def test_a_bad_setting_names_itself(tmp_path):
 
 def test_the_landing_page(client):
     answer = client.get("/")
-    assert answer.status_code == 200 and answer["Content-Type"] == "text/plain"
+    assert answer.status_code == 302 and answer["Location"] == "/console/"
     assert answer["X-Frame-Options"] == "DENY" and answer["X-Content-Type-Options"] == "nosniff"
     assert client.get("/", headers={"host": "evil.example"}).status_code == 400
     assert client.get("/admin/").status_code == 404

@@ -17,6 +17,7 @@
   function ready(root) {
     localTimes(root);
     all("[data-rows-add]", root).forEach((button) => { button.hidden = false; });
+    all("[data-spare]", root).forEach(dropSpare);
   }
 
   // Search palette
@@ -31,6 +32,14 @@
     const next = event.key === "ArrowDown" ? here + 1 : here - 1;
     event.preventDefault();
     if (next < 0) $("#palette-text").focus(); else links[Math.min(next, links.length - 1)].focus();
+  }
+
+  // Without scripts a list of rows always ends with an empty one; with them it is added when asked for.
+  function dropSpare(box) {
+    const rows = all(".rows-one", box);
+    box.removeAttribute("data-spare");
+    rows[rows.length - 1].remove();
+    $("input[type=hidden]", box).value = String(rows.length - 1);
   }
 
   function addRow(box) {
