@@ -16,7 +16,7 @@ QUANTILES = (0.5, 0.95, 0.99)
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Percentiles in microseconds, each within 4 %; None if there was no such request."""
+    """Percentiles in microseconds, each within 5 %; None if there was no such request."""
 
     p50: float | None = None
     p95: float | None = None

@@ -1,4 +1,4 @@
-"""Histograms whose buckets grow by a constant factor, so that any percentile is known to within 4 %.
+"""Histograms whose buckets grow by a constant factor, so that any percentile is known to within 5 %.
 
 The buckets are those of DDSketch (Masson, Rim, Lee: "DDSketch", VLDB 2019, section 2.1): bucket i holds the
 values in (GROWTH^(i-1), GROWTH^i], and its middle is off by (GROWTH-1)/(GROWTH+1) at most. Histograms add
@@ -11,9 +11,9 @@ from math import ceil, log
 
 import msgspec
 
-GROWTH = 1.08
+GROWTH = 1.1
 RELATIVE_ERROR = (GROWTH - 1) / (GROWTH + 1)
-"""0.0385"""
+"""0.0476"""
 LARGEST = 2**40
 """In microseconds 12.7 days; what is larger counts as this."""
 

@@ -3,6 +3,7 @@
 Prints `ok` and how many children there were, or fails with what does not agree.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
 
 import os
