@@ -84,9 +84,27 @@ class Core:
         if runtime is None:
             self._not_ready(x)
             return
+        head = (x.protocol, method, target, *headers)
+        try:
+            known = runtime.heads.get(head)
+        except TypeError:
+            # Some servers make their pairs lists.
+            headers = [(name, value) for name, value in headers]
+            head = (x.protocol, method, target, *headers)
+            known = runtime.heads.get(head)
+        if known is not None:
+            x.adopt(known)
+            self.begin_again(x)
+            return
         refusal = admit(x, method, target, headers, runtime)
         if refusal is None and runtime.trusted is not None:
             believe(x, headers, runtime)
+        if refusal is None and repeatable(x):
+            self._route(x, runtime)
+            if x.route is not None:
+                runtime.remember(head, x)
+                self.begin_again(x)
+                return
         self._begin(x, refusal, runtime)
 
     def _route(self, x: Exchange, runtime: Runtime) -> None:

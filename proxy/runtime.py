@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from proxy.config.snapshot import Route, Snapshot
-from proxy.exchange import Exchange
+from proxy.exchange import Exchange, Header
 from proxy.http.addresses import Networks
 from proxy.pipeline.chain import Attached, ChainBuilder
 from proxy.pipeline.registry import build
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 STEPS_PER_TURN = 50
 HEADS = 2048
 HEAD_BYTES = 1024
+Head = bytes | tuple[str | bytes | Header, ...]
+"""A head as it came: its bytes, or protocol, method, target and header pairs from another server."""
 
 
 class Runtime:
@@ -45,18 +47,18 @@ class Runtime:
         self.table = table
         self.pools = pools
         self.attached = attached
-        self.heads: dict[bytes, tuple[Any, ...]] = {}
+        self.heads: dict[Head, tuple[Any, ...]] = {}
         """Heads that came before, with what they come to under this Snapshot: `Exchange.settled`."""
         self.trusted = Networks(snapshot.trusted_proxies) if snapshot.trusted_proxies else None
         self.use_forwarded = snapshot.forwarded_header == "forwarded"
 
-    def remember(self, head: bytes, x: Exchange) -> None:
+    def remember(self, head: Head, x: Exchange) -> None:
         """Keep what a head comes to, so that an equal one need not be read and routed again.
 
         Clients repeat their requests to the byte. Only what follows from the head alone is kept; policies
         run on every request. Bounded: when full, all are forgotten.
         """
-        if len(head) <= HEAD_BYTES:
+        if sum(len(name) + len(value) for name, value in x.headers) + len(x.target) <= HEAD_BYTES:
             if len(self.heads) >= HEADS:
                 self.heads.clear()
             x.texts = texts(x)

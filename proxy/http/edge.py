@@ -129,7 +129,7 @@ def repeatable(x: Exchange) -> bool:
     """Whether an equal head would come to the same, whoever sends it and whenever: the head can be kept."""
     return (
         x.content_length == 0
-        and x.protocol == "HTTP/1.1"
+        and x.protocol != "HTTP/1.0"
         and not (x.close or x.upgrade or x.expect_continue or x.was_forwarded or x.client_request_id)
         and not (x.traceparent or x.encoded)
     )

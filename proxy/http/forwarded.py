@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ def believe(x: Exchange, lines: list[Header], runtime: Runtime) -> None:
         x.forwarded_host = host.encode("latin-1")
 
 
+@functools.lru_cache(maxsize=1024)
 def origin_lines(addresses: bytes, client: bytes, scheme: bytes) -> bytes:
     """What the upstream is told of the client, as complete header lines."""
     return b"x-forwarded-for: %b\r\nx-real-ip: %b\r\nx-forwarded-proto: %b\r\n" % (addresses, client, scheme)
