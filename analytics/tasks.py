@@ -25,7 +25,7 @@ from proxy.node import NodeDir
 
 logger = logging.getLogger(__name__)
 
-INGEST_SECONDS = 5.0
+INGEST_SECONDS = 3.0
 CLEAN_SECONDS = 20.0
 LEASE_SECONDS = 120.0
 

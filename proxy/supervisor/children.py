@@ -1,8 +1,4 @@
-"""The processes beside the workers, in one list: to add a child, add an entry.
-
-Celery's worker and beat get their entries here when there are tasks for them:
-`celery -A gatewayproject.celery worker` and `... beat`, both with `death_signal=SIGTERM`.
-"""
+"""The processes beside the workers, in one list: to add a child, add an entry."""
 
 from __future__ import annotations
 
@@ -16,6 +12,7 @@ from proxy.supervisor.options import Options
 from proxy.supervisor.process import Command
 
 CONSOLE = "gatewayproject.asgi:application"
+CELERY = "gatewayproject.celery"
 HTTP2_DOOR = "gatewayproject.asgi:gateway"
 NODE_VARIABLE = "TIDEGATE_NODE"
 """Tells the ASGI door in which node directory it lives."""
@@ -24,7 +21,7 @@ NODE_VARIABLE = "TIDEGATE_NODE"
 def children(options: Options) -> list[Command]:
     """The children that these options ask for."""
     return [
-        *([console(options)] if options.console_port else []),
+        *([console(options), tasks()] if options.console_port else []),
         *([http2_door(options)] if options.h2_port else []),
         *(demo(options) if options.demo_port else []),
     ]
@@ -37,6 +34,19 @@ def console(options: Options) -> Command:
     level = os.environ.get("TIDEGATE_LOG_LEVEL", "WARNING")
     command = (sys.executable, "-m", "daphne", *flags, CONSOLE)
     return Command("console", command, environment={"TIDEGATE_LOG_LEVEL": level}, later=True)
+
+
+def tasks() -> Command:
+    """Celery's worker with its beat: ingests this node's spool, and whatever else is done by the clock."""
+    flags = ("-P", "solo", "--without-gossip", "--without-mingle", "--without-heartbeat")
+    level = os.environ.get("TIDEGATE_LOG_LEVEL", "WARNING")
+    return Command(
+        "tasks",
+        (sys.executable, "-m", "celery", "-A", CELERY, "-q", "worker", "-l", level.upper(), *flags),
+        environment={"TIDEGATE_LOG_LEVEL": level},
+        death_signal=signal.SIGTERM,
+        later=True,
+    )
 
 
 def http2_door(options: Options) -> Command:

@@ -19,9 +19,16 @@ def test_nothing_is_started_that_was_not_asked_for() -> None:
 
 
 def test_the_console_is_daphne_on_its_port() -> None:
-    [console] = children(options(console_port=8001))
+    console, _ = children(options(console_port=8001))
     assert "daphne" in console.arguments
     assert console.arguments[-3:] == ("-p", "8001", "gatewayproject.asgi:application")
+
+
+def test_the_tasks_come_with_the_console_and_end_in_peace() -> None:
+    _, tasks = children(options(console_port=8001))
+    assert tasks.name == "tasks" and tasks.later
+    assert tasks.arguments[1:5] == ("-m", "celery", "-A", "gatewayproject.celery")
+    assert tasks.death_signal == signal.SIGTERM
 
 
 def test_the_http2_door_knows_its_node_and_ends_its_own_children() -> None:
