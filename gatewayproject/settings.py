@@ -106,7 +106,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_ADD_EXPLICIT_BLANK_NULL_CHOICE": False,
     "ENABLE_DJANGO_DEPLOY_CHECK": False,
-    "POSTPROCESSING_HOOKS": ["consoles.api.schema.add_problem"],
+    "POSTPROCESSING_HOOKS": ["consoles.api.schema.complete"],
 }
 
 # --- Console security ---------------------------------------------------------------------------------

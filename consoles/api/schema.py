@@ -130,7 +130,11 @@ _CASCADE = {
 }
 
 
-def add_problem(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Postprocessing hook: the component that all operations refer to."""
-    result["components"]["schemas"]["Problem"] = PROBLEM
+def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Postprocessing hook: the problem that all operations refer to, and that unknown fields are refused."""
+    schemas = result["components"]["schemas"]
+    for name, schema in schemas.items():
+        if name.endswith("Request"):
+            schema["additionalProperties"] = False
+    schemas["Problem"] = PROBLEM
     return result
