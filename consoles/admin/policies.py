@@ -49,6 +49,11 @@ def manual(kind: type[pipeline.Policy]) -> str:
     return "\n\n".join(" ".join(part.split()) for part in paragraphs)
 
 
+def _dumped(config: dict[str, Any] | None) -> str:
+    """The config as YAML, nothing if all is default."""
+    return dump(config) if config else ""
+
+
 class PolicyForm(NestedForm):
     """Where a policy is attached and its config; made for one kind of policy and one scope by `form_for`."""
 
@@ -89,7 +94,7 @@ class PolicyForm(NestedForm):
             self.fields[subject].required = True
         self.initial["scope"] = self.scope
         if self.show_as == "yaml":
-            text = dump(self.instance.config) if self.instance.config else ""
+            text = _dumped(self.instance.config)
             return {
                 "config_yaml": forms.CharField(label="Config", required=False, initial=text, widget=Lines(14))
             }
@@ -231,7 +236,7 @@ class Preview(Page):
             error for name, errors in form.errors.items() if name.startswith("config") for error in errors
         ]
         return self.render(
-            "admin/policy_preview.html", {"yaml": dump(form.instance.config or {}), "problems": problems}
+            "admin/policy_preview.html", {"yaml": _dumped(form.instance.config), "problems": problems}
         )
 
 

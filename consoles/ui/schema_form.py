@@ -18,7 +18,6 @@ from consoles.ui.rows import RowsField
 
 Schema = dict[str, Any]
 _EXTENDED = 300
-_CHOICES_AS_RADIO = 0
 
 
 def schema_of(kind: type[msgspec.Struct]) -> tuple[Schema, dict[str, Schema]]:
@@ -53,7 +52,10 @@ def field_of(name: str, part: Schema, components: dict[str, Schema], *, required
         coerce = int if all(isinstance(value, int) for value in part["enum"]) else str
         return forms.TypedChoiceField(choices=choices, coerce=coerce, empty_value=None, **options)
     maker = _MAKERS.get(str(part.get("type", "")), _yaml)
-    return maker(part, components, options)
+    field = maker(part, components, options)
+    if nullable and isinstance(field, forms.CharField):
+        field.empty_value = None
+    return field
 
 
 def _resolve(part: Schema, components: dict[str, Schema]) -> tuple[Schema, bool]:
@@ -197,18 +199,20 @@ _MAKERS = {
 
 def without_defaults(kind: type[msgspec.Struct], values: dict[str, Any]) -> dict[str, Any]:
     """What differs from the defaults, or has none: that is what is stored, and what YAML shows."""
-    defaults = {field.name: field.default for field in msgspec.structs.fields(kind)}
-    plain = {
-        name: msgspec.to_builtins(value) for name, value in defaults.items() if value is not msgspec.NODEFAULT
+    known = {
+        field.name: _plain(_default(field)) for field in msgspec.structs.fields(kind) if not field.required
     }
-    factories = {
-        field.name: msgspec.to_builtins(field.default_factory())
-        for field in msgspec.structs.fields(kind)
-        if field.default_factory is not msgspec.NODEFAULT
-    }
-    known = {**plain, **factories}
     return {
         name: value
         for name, value in values.items()
-        if not (name in known and (value == known[name] or (value is None)))
+        if not (name in known and (value is None or _plain(value) == known[name]))
     }
+
+
+def _default(field: Any) -> Any:
+    return field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+
+
+def _plain(value: Any) -> Any:
+    """As JSON holds it: tuples are lists."""
+    return msgspec.json.decode(msgspec.json.encode(value))
