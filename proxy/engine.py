@@ -126,7 +126,9 @@ class Engine:
     def _loaded(self, task: asyncio.Task[None]) -> None:
         self._loading = None
         if not task.cancelled() and task.exception() is not None:
-            log.error("a published revision could not be loaded; the former one stays", exc_info=task.exception())
+            log.error(
+                "a published revision could not be loaded; the former one stays", exc_info=task.exception()
+            )
 
     async def _load(self) -> None:
         """Build the Runtime of the newest Snapshot aside, then swap it in."""

@@ -131,7 +131,9 @@ class UpstreamHead(msgspec.Struct, eq=False):
 class Door(Protocol):
     """What the core may ask of the door that a request came through."""
 
-    def send_whole(self, x: Exchange, head: UpstreamHead, body: bytes, length: int | None, close: bool) -> None:
+    def send_whole(
+        self, x: Exchange, head: UpstreamHead, body: bytes, length: int | None, close: bool
+    ) -> None:
         """A complete answer in one write; the exchange is over.
 
         To the head's headers the door adds those of `x.extra`, the request id, and `length` as Content-Length unless

@@ -73,7 +73,9 @@ class Runtime:
 class RuntimeBuilder:
     """Builds the Runtime of a Snapshot for one worker."""
 
-    def __init__(self, snapshot: Snapshot, services: Services, metrics: Metrics, pools: UpstreamPools) -> None:
+    def __init__(
+        self, snapshot: Snapshot, services: Services, metrics: Metrics, pools: UpstreamPools
+    ) -> None:
         self._snapshot = snapshot
         self._services = services
         self._metrics = metrics

@@ -59,7 +59,11 @@ class Chain:
     )
 
     def __init__(
-        self, early: list[Attached], late: list[Attached], observe: Observer, switch: RequestHook | None = None
+        self,
+        early: list[Attached],
+        late: list[Attached],
+        observe: Observer,
+        switch: RequestHook | None = None,
     ) -> None:
         self.request: list[RequestHook] = []
         self.names: list[tuple[str, str]] = []
@@ -169,7 +173,13 @@ def _effective(attached: list[Attached]) -> list[Attached]:
         if item.policy.combine == "stack" or SCOPES.index(item.row.scope) == specific[item.row.name]
     ]
     return sorted(
-        kept, key=lambda item: (*order(item.policy), SCOPES.index(item.row.scope), item.row.position, item.row.label)
+        kept,
+        key=lambda item: (
+            *order(item.policy),
+            SCOPES.index(item.row.scope),
+            item.row.position,
+            item.row.label,
+        ),
     )
 
 

@@ -143,7 +143,8 @@ class KeyAuth(Policy):
     def _shown(self, x: Exchange) -> tuple[bytes, list[Header]] | tuple[()]:
         """The one key and what goes upstream without it; empty if it is not that simple."""
         keys = [value for name, value in x.headers if name == self._name and value]
-        if len(keys) != 1 or len(keys[0]) > _LONGEST_KEY or (x.method == b"OPTIONS" and not self.config.run_on_preflight):
+        exempt = x.method == b"OPTIONS" and not self.config.run_on_preflight
+        if len(keys) != 1 or len(keys[0]) > _LONGEST_KEY or exempt:
             return ()
         return keys[0], [pair for pair in x.headers if pair[0] not in self._dropped]
 

@@ -293,7 +293,16 @@ class RateLimit(Policy):
 class _Rule:
     """One limit made ready: what to count, under which key, and the lines that report it."""
 
-    __slots__ = ("_limit_lines", "_pattern", "_period_remaining", "limit", "prefix", "rate", "sentence", "share")
+    __slots__ = (
+        "_limit_lines",
+        "_pattern",
+        "_period_remaining",
+        "limit",
+        "prefix",
+        "rate",
+        "sentence",
+        "share",
+    )
 
     def __init__(self, rate: Rate, label: str, local_share: int) -> None:
         self.rate = rate
@@ -312,7 +321,9 @@ class _Rule:
             (b"x-ratelimit-limit-" + period, amount),
         )
         self._period_remaining = b"x-ratelimit-remaining-" + period if rate.every == 1 else b""
-        self._pattern = b"ratelimit-limit: %d\r\nratelimit-remaining: %%d\r\nratelimit-reset: %%d\r\n" % rate.amount
+        self._pattern = (
+            b"ratelimit-limit: %d\r\nratelimit-remaining: %%d\r\nratelimit-reset: %%d\r\n" % rate.amount
+        )
         if self._period_remaining:
             self._pattern += b"%b: %b\r\n%b: %%d\r\n" % (*self._limit_lines[1], self._period_remaining)
 
