@@ -29,7 +29,7 @@ from proxy.websocket.handshake import EXTENSIONS, accepted, refuse_handshake
 if TYPE_CHECKING:
     from proxy.recorder import Recorder
     from proxy.routing.table import CompiledRoute
-    from proxy.runtime import Runtime
+    from proxy.runtime import Head, Runtime
 
 log = logging.getLogger("tidegate.core")
 monotonic = time.monotonic
@@ -84,7 +84,7 @@ class Core:
         if runtime is None:
             self._not_ready(x)
             return
-        head = (x.protocol, method, target, *headers)
+        head: Head = (x.protocol, method, target, *headers)
         try:
             known = runtime.heads.get(head)
         except TypeError:
@@ -369,11 +369,9 @@ class Core:
             self._send_whole(x, head, body)
 
     def _send_whole(self, x: Exchange, head: UpstreamHead, body: bytes) -> None:
-        length: int | None = len(body)
         x.status = head.status
-        x.bytes_out = length
-        if not length:
-            length = body_length(x, head)
+        size = x.bytes_out = len(body)
+        length = size or body_length(x, head)
         x.answered = x.finished = True
         self.in_flight -= 1
         self._end(x)

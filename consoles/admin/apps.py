@@ -15,6 +15,7 @@ from consoles.ui.listing import Column, Filter
 from consoles.ui.panels import Facts, Related
 from consoles.ui.registry import link_to
 from proxy.models import App
+from proxy.models.app import validate_groups
 
 
 class AppForm(ObjectForm):
@@ -38,6 +39,12 @@ class AppForm(ObjectForm):
                 label="Groups", help_text="For the acl policy, one a line.", initial=self.instance.groups
             )
         }
+
+    def clean_app_groups(self) -> list[str]:
+        """The model's own rule; it does not look at fields that are not in the form."""
+        found: list[str] = self.cleaned_data["app_groups"]
+        validate_groups(found)
+        return found
 
     def _post_clean(self) -> None:
         self.instance.groups = self.cleaned_data.get("app_groups", self.instance.groups)

@@ -1,8 +1,11 @@
 """Signing in and out, limits on trying, passwords, the theme, and the headers of every page."""
 
+import gzip
 import re
+from pathlib import Path
 
 import pytest
+from django.contrib.staticfiles import finders
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.urls import reverse
@@ -105,15 +108,11 @@ def test_pages_allow_no_inline_script_but_one_and_no_inline_style():
     assert not re.search(r"<[^>]+\s(style|on[a-z]+)=", html) and "<style" not in html
 
 
-def test_a_page_with_its_styles_and_scripts_is_light(client):
-    import gzip
-
-    from django.contrib.staticfiles import finders
-
+def test_a_page_with_its_styles_and_scripts_is_light():
     page = browser().get(reverse("console:overview")).content
     names = set(re.findall(r'/static/([^"?#]+)\?v=', page.decode()))
     assert "vendor/tabler.min.css" in names and "vendor/htmx.min.js" in names
-    files = [open(finders.find(name), "rb").read() for name in names]  # noqa: SIM115
+    files = [Path(finders.find(name)).read_bytes() for name in names]
     assert sum(len(gzip.compress(data)) for data in [page, *files]) < 150 * 1024
 
 
