@@ -13,8 +13,8 @@ from proxy.supervisor.process import Command
 
 CONSOLE = "gatewayproject.asgi:application"
 CELERY = "gatewayproject.celery"
-HTTP2_DOOR = "gatewayproject.asgi:gateway"
-NODE_VARIABLE = "TIDEGATE_NODE"
+HTTP2_DOOR = "gatewayproject.gateway:application"
+NODE_VARIABLE = "TIDEGATE_NODE_DIR"
 """Tells the ASGI door in which node directory it lives."""
 
 
@@ -52,7 +52,8 @@ def tasks() -> Command:
 def http2_door(options: Options) -> Command:
     """granian with the ASGI door: HTTP/2 over TLS."""
     flags = (
-        *("--interface", "asgi", "--http", "auto", "--workers", "1", "--log-level", "warning"),
+        *("--interface", "asgi", "--http", "auto", "--loop", "uvloop"),
+        *("--workers", "1", "--log-level", "warning", "--no-access-log"),
         *("--host", options.host, "--port", str(options.h2_port)),
         *("--ssl-certificate", options.certificate, "--ssl-keyfile", options.key),
     )

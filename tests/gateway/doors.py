@@ -232,7 +232,7 @@ class Gateway:
                 command,
                 cwd=ROOT,
                 env=variables,
-                pass_fds=(descriptor,) if self.door == "native" else (),
+                pass_fds=(descriptor,) if self.door in ("native", "tls") else (),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -274,6 +274,8 @@ def _command(door: str, node: Path, port: int, descriptor: int) -> list[str]:
     python = [sys.executable, "-m"]
     if door == "native":
         return [*python, "proxy.worker", "--node", str(node), "--slot", "0", "--fd", str(descriptor)]
+    if door == "tls":
+        return [*python, "proxy.worker", "--node", str(node), "--slot", "0", "--tls-fd", str(descriptor)]
     address = ["--host", "127.0.0.1", "--port", str(port)]
     if door == "granian":
         options = ["--interface", "asgi", "--loop", "uvloop", "--workers-kill-timeout", "10"]

@@ -35,7 +35,7 @@ def test_the_http2_door_knows_its_node_and_ends_its_own_children() -> None:
     [door] = children(options(h2_port=8443, certificate="chain.pem", key="key.pem"))
     assert door.environment == {NODE_VARIABLE: "/d/node"}
     assert door.death_signal == signal.SIGTERM
-    assert door.arguments[-1] == "gatewayproject.asgi:gateway"
+    assert door.arguments[-1] == "gatewayproject.gateway:application"
 
 
 def test_the_demo_has_two_instances_of_each_service() -> None:
