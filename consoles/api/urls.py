@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 from rest_framework.routers import SimpleRouter
 
+from consoles.api.analytics import AnalyticsSet
 from consoles.api.apis import ApiSet
 from consoles.api.apps import AppSet
 from consoles.api.audit_entries import AuditEntrySet
@@ -24,6 +25,7 @@ from consoles.api.schema_view import SchemaView
 from consoles.api.subscriptions import SubscriptionSet
 from consoles.api.targets import TargetSet
 from consoles.api.tokens import TokenSet
+from consoles.api.traffic import TrafficSet
 from consoles.api.upstreams import UpstreamSet
 
 app_name = "api"
@@ -55,6 +57,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("draft/diff", DraftSet.as_view({"get": "diff"}), name="draft-diff"),
     path("draft/publish", DraftSet.as_view({"post": "publish"}), name="draft-publish"),
     path("match", MatchSet.as_view({"post": "match"}), name="match"),
+    *(
+        path(f"analytics/{name}", AnalyticsSet.as_view({"get": name}), name=f"analytics-{name}")
+        for name in AnalyticsSet.needs
+    ),
+    path("traffic", TrafficSet.as_view({"get": "log"}), name="traffic"),
+    path("traffic/<int:pk>", TrafficSet.as_view({"get": "show"}), name="traffic-record"),
     path("schema", SchemaView.as_view(), name="schema"),
     path("<path:path>", not_found, name="not-found"),
 ]

@@ -68,6 +68,12 @@ MATRIX |= {
     "token-list": {"GET": (VIEWER, None), "POST": (VIEWER, None)},
     "token-detail": {"GET": (VIEWER, None)},
     "token-revoke": {"POST": (VIEWER, None)},
+    **{
+        f"analytics-{name}": {"GET": (VIEWER, READ)}
+        for name in ("totals", "top", "errors", "timeline", "latency")
+    },
+    "traffic": {"GET": (VIEWER, READ)},
+    "traffic-record": {"GET": (VIEWER, READ)},
     "schema": {"GET": (VIEWER, READ)},
 }
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
