@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.urls import path
+from django.urls import path, reverse
 
+from analytics import traffic_log
+from analytics.questions import EVERYTHING
 from consoles.access import may
 from consoles.ui.listing import MAX_SEARCH
 from consoles.ui.menu import menu_for
@@ -14,6 +16,7 @@ from consoles.ui.pages import Page
 from consoles.ui.registry import families
 
 FOUND_EACH = 6
+MIN_REQUEST_ID = 8
 
 
 class Search(Page):
@@ -37,6 +40,7 @@ class Search(Page):
             if text.lower() in item.label.lower()
         ]
         found = [{"name": "Pages", "rows": pages[:FOUND_EACH], "all": ""}] if pages else []
+        found += self._requests(text)
         for family in families().values():
             if not family.search or not family.section or not may(self.request.user, family.read):
                 continue
@@ -53,6 +57,18 @@ class Search(Page):
                 more = family.url("list") if len(rows) > FOUND_EACH else ""
                 found.append({"name": family.plural, "rows": shown, "all": more})
         return found
+
+    def _requests(self, text: str) -> list[dict[str, Any]]:
+        """The request of that id: what callers have when something went wrong."""
+        record = traffic_log.find(EVERYTHING, text) if len(text) >= MIN_REQUEST_ID else None
+        if record is None:
+            return []
+        row = {
+            "url": reverse("console:traffic-detail", args=[record.pk]),
+            "name": f"{record.method} {record.path}",
+            "more": str(record.status or "no answer"),
+        }
+        return [{"name": "Requests", "rows": [row], "all": ""}]
 
     def _more(self, title: str, name: str) -> str:
         return "" if title == name else title

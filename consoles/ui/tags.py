@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from django import template
 from django.contrib.staticfiles import finders
@@ -54,6 +56,30 @@ def cell(value: Any) -> SafeString:
 def ticks(text: Any) -> SafeString:
     """Text in which `words` in backticks become code."""
     return cells.ticks(text)
+
+
+@register.filter
+def at(mapping: Mapping[str, Any], key: str) -> Any:
+    """`mapping[key]`, nothing if it is not there."""
+    return mapping.get(key, "")
+
+
+@register.filter
+def percent(share: float) -> str:
+    """A share from 0 to 1 in percent, without fake precision."""
+    return "0 %" if not share else "under 0.1 %" if share < 0.001 else f"{share:.1%}".replace("%", " %")
+
+
+@register.filter
+def words(text: str) -> list[str]:
+    """The words of a text."""
+    return text.split()
+
+
+@register.simple_tag
+def querystring_with(given: Mapping[str, str] | None, name: str, value: Any) -> str:
+    """The query of an address with one more or another value."""
+    return urlencode({**(given or {}), name: str(value)})
 
 
 @register.simple_tag

@@ -58,7 +58,7 @@
   document.addEventListener("click", (event) => {
     const target = event.target.closest("[data-opens=palette], [data-menu-toggle], [data-copy], [data-rows-add]");
     all("details.drop[open]").forEach((drop) => { if (!drop.contains(event.target)) drop.open = false; });
-    if (event.target.id === "palette") event.target.close();
+    if (event.target.id === "palette" || event.target.id === "drawer") event.target.close();
     if (!target) return;
     if (target.dataset.opens) { event.preventDefault(); openPalette(); }
     if ("menuToggle" in target.dataset) {
@@ -96,6 +96,10 @@
   document.addEventListener("submit", () => { changed = false; });
   window.addEventListener("beforeunload", (event) => { if (changed) event.preventDefault(); });
 
+  // A request's details open in a drawer; without scripts the link leads to its page.
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target.id === "drawer-content" && !$("#drawer").open) $("#drawer").showModal();
+  });
   document.addEventListener("htmx:afterSwap", (event) => ready(event.detail.target.parentNode || document));
   ready(document);
   const wrong = $("#form-errors");
