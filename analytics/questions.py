@@ -86,18 +86,18 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         return widen(self.start, self.end, finest(self.start, self.now))
 
     def condition(self) -> Q:
-        """Scope and filters as a condition on a rollup's series."""
+        """Scope and filters as a condition on series."""
         condition = Q()
         if self.scope.apps is not None:
-            condition &= Q(series__app__in=self.scope.apps)
+            condition &= Q(app__in=self.scope.apps)
         for name in get_args(Dimension):
             values = getattr(self.filters, name)
             if values:
-                condition &= Q(**{f"series__{name}__in": tuple(map(storable, values))})
+                condition &= Q(**{f"{name}__in": tuple(map(storable, values))})
         if self.filters.status_class:
-            condition &= class_condition("series__status", self.filters.status_class)
+            condition &= class_condition("status", self.filters.status_class)
         if self.filters.errors_only:
-            condition &= ~Q(series__code="")
+            condition &= ~Q(code="")
         return condition
 
     def dimensions(self) -> set[str]:

@@ -29,9 +29,10 @@ class Series(models.Model):
     class Meta:
         verbose_name_plural = "series"
         indexes = [
-            models.Index(fields=["grain", "api", "route"], name="analytics_series_route"),
-            models.Index(fields=["grain", "app"], name="analytics_series_app"),
-            models.Index(fields=["grain", "route"], name="analytics_series_by_route"),
+            models.Index(fields=["grain"], name="analytics_series_grain"),
+            models.Index(fields=["api", "grain"], name="analytics_series_api"),
+            models.Index(fields=["route", "grain"], name="analytics_series_route"),
+            models.Index(fields=["app", "grain"], name="analytics_series_app"),
         ]
 
     def __str__(self) -> str:
@@ -51,7 +52,7 @@ class Rollup(models.Model):
     series = models.ForeignKey(
         Series, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
-    start = models.BigIntegerField(db_index=True)
+    start = models.BigIntegerField()
     count = models.BigIntegerField()
     bytes_in = models.BigIntegerField()
     bytes_out = models.BigIntegerField()
