@@ -143,6 +143,7 @@ def _as_known(error: Exception) -> Exception:
     if isinstance(error, IntegrityError):
         return Conflict("Somebody else stored something meanwhile that this does not go together with.")
     if isinstance(error, OperationalError):
+        logger.warning("Admin API: the database says: %s", error)
         return Busy()
     return error
 

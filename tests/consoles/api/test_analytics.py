@@ -9,6 +9,8 @@ import pytest
 from analytics.ingest import Ingester
 from tests.analytics.traffic import record, spool, varied
 
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+
 HOUR = 3600
 
 

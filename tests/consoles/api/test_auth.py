@@ -14,6 +14,8 @@ from consoles.models import ApiToken, AuditEntry, Membership, Role
 from consoles.models.api_token import PREFIX, digest_of
 from tests.consoles.api.conftest import Caller, make_token
 
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+
 
 @pytest.fixture
 def browser(members):

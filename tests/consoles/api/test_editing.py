@@ -5,6 +5,8 @@ import pytest
 from consoles.models import AuditEntry
 from proxy.models import Api, App, Plan, Route, Target, Upstream
 
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+
 ROUTE = {"name": "detail", "api": "shop", "path_kind": "exact", "path": "/products/1", "upstream": "products"}
 
 

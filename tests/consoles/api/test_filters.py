@@ -7,6 +7,8 @@ from django.test.utils import CaptureQueriesContext
 from consoles.api import urls
 from proxy.models import Api, Route
 
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+
 
 @pytest.fixture
 def many(world):

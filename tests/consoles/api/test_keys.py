@@ -10,6 +10,8 @@ from consoles.models import ApiToken, AuditEntry, Role
 from proxy.models import Credential
 from tests.consoles.api.conftest import Caller, make_token
 
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+
 
 def test_a_key_is_in_one_answer_only(world, editor):
     made = editor("POST", "keys", {"app": "mobile", "name": "ci"})

@@ -11,6 +11,8 @@ from consoles.models import AuditEntry, Role
 from consoles.models.api_token import Scope
 from tests.consoles.api.conftest import ROOT, Caller, make_token
 
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
+
 VIEWER, EDITOR, PUBLISHER = Role.VIEWER, Role.EDITOR, Role.PUBLISHER
 READ, WRITE, PUBLISH, KEYS = Scope.READ, Scope.WRITE, Scope.PUBLISH, Scope.KEYS
 MAX_QUERIES = 30

@@ -1,7 +1,11 @@
 """Validate, diff, publish, roll back, and the match tester."""
 
+import pytest
+
 from consoles.models import AuditEntry
 from proxy.models import Policy, Revision, Route
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
 
 def test_from_a_change_to_a_revision_and_back(world, publisher):

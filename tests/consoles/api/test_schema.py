@@ -3,19 +3,22 @@
 import warnings
 
 import pytest
+from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
-from django.db import transaction
+from django.db import close_old_connections, transaction
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from consoles.models import Role
 from tests.consoles.api.conftest import ROOT, make_token
+
+pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     schemathesis = pytest.importorskip("schemathesis")
     from schemathesis.checks import CHECKS, load_all_checks
 
-EXAMPLES = 10
+EXAMPLES = 6
 """Calls for each operation: a few hundred in all, some twenty seconds."""
 
 
@@ -71,8 +74,18 @@ def run(operation, call):
     calls()
 
 
+@pytest.fixture
+def one_connection():
+    """The calls see what the test's transaction holds, so its connection stays open after each of them."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
 @pytest.mark.timeout(180)
-def test_generated_calls_find_no_server_error(world, members, document):
+def test_generated_calls_find_no_server_error(world, members, document, one_connection):
     load_all_checks()
     checks = [CHECKS.get_one(name) for name in ("not_a_server_error", "content_type_conformance")]
     headers = {"Authorization": f"Bearer {make_token(members[Role.OWNER])}", "If-Match": "*"}
