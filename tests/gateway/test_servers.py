@@ -71,7 +71,7 @@ def test_events_one_by_one(running: Gateway, upstream: Service) -> None:
             started = time.monotonic()
             gate.open()
             assert next(events) == b"data: tick\n\n"
-            assert time.monotonic() - started < 0.5
+            assert time.monotonic() - started < 2
 
 
 def test_a_client_that_leaves(running: Gateway, upstream: Service) -> None:

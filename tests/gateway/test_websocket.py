@@ -561,7 +561,7 @@ def drained(running: Gateway, raw: RawUpstream) -> None:
     assert upstream.read_close() == 1001
     upstream.close_frame(1001)
     assert running.process.wait(5) == 0
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 8
     (record,) = running.records()
     assert (record.status, record.state, record.code) == (101, OK, "draining")
 

@@ -99,7 +99,7 @@ def test_a_second_signal_stops_at_once(start: Start) -> None:
     started = time.monotonic()
     stage.signal(signal.SIGTERM)
     assert stage.process.wait(10) == 0
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 8
 
 
 def test_no_child_outlives_a_killed_supervisor(start: Start) -> None:
