@@ -45,7 +45,7 @@ class Core:
     def __init__(self, recorder: Recorder) -> None:
         self.runtime: Runtime | None = None
         self.recorder = recorder
-        self.turn = Turn(self._settle)
+        self.turn = Turn(self._settle, lambda: recorder.bump("internal_errors"))
         self._end = self.turn.end
         self.in_flight = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -149,11 +149,14 @@ class Core:
 
     def _refuse_head(self, x: Exchange, response: Response) -> None:
         """Refused before any policy; a body that follows is not waited for."""
+        if x.route is None and response.close:
+            self.recorder.bump("protocol_errors")
         response.close |= x.content_length != 0
         self.answer(x, response)
 
     def reject(self, x: Exchange, response: Response) -> None:
         """Answer a request whose head could not even be read."""
+        self.recorder.bump("protocol_errors")
         self.in_flight += 1
         x.request_id = request_id()
         self.answer(x, response)
@@ -265,6 +268,7 @@ class Core:
         """Fail closed: what a broken policy would have decided is not known."""
         name, label = x.chain.names[x.ran - 1] if x.ran else ("", "")
         log.exception("policy %s (%s) failed on request %s", name, label, x.request_id.decode())
+        self.recorder.bump("policy_errors")
         if x.finished:
             return
         x.policy = label

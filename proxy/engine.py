@@ -51,9 +51,10 @@ class Engine:
         self.identities = IdentityStore(node.identity, pepper=load_pepper(node.pepper), state=self.state)
         self.core = Core(Recorder(self.spool, self.metrics))
         self.pools = UpstreamPools(self.core, self.metrics)
-        self.services = Services(counters=self.counters, identities=self.identities)
+        self.services = Services(counters=self.counters, identities=self.identities, bump=self.metrics.bump)
         self.snapshots = SnapshotStore(node)
         self.sweeps: list[Sweep] = [self.pools.sweep]
+        self._counted: dict[str, int] = {}
         self._health = -1
         self._ticks = 0
         self._expected = 0.0
@@ -109,6 +110,9 @@ class Engine:
         numbers[status.GENERATION] = self.state.numbers[IDENTITY]
         numbers[status.IN_FLIGHT] = max(self.core.in_flight, 0)
         numbers[status.DROPPED] = self.spool.dropped
+        self._count("spool_dropped", self.spool.dropped)
+        self._count("counter_evictions", self.counters.evictions)
+        self._count("identity_cache_clears", self.identities.clears)
         if self.state.numbers[SNAPSHOT] != self._seen_revision and self._loading is None:
             self._seen_revision = self.state.numbers[SNAPSHOT]
             self._loading = loop.create_task(self._load())
@@ -123,9 +127,16 @@ class Engine:
         self._expected = now + TICK
         self._timer = loop.call_later(TICK, self._tick)
 
+    def _count(self, name: str, total: int) -> None:
+        """Pass on to the metrics what a part of the engine counts by itself."""
+        if total != self._counted.get(name, 0):
+            self.metrics.bump(name, total - self._counted.get(name, 0))
+            self._counted[name] = total
+
     def _loaded(self, task: asyncio.Task[None]) -> None:
         self._loading = None
         if not task.cancelled() and task.exception() is not None:
+            self.metrics.bump("snapshot_errors")
             log.error(
                 "a published revision could not be loaded; the former one stays", exc_info=task.exception()
             )
@@ -140,6 +151,7 @@ class Engine:
             return
         self.core.runtime = await RuntimeBuilder(snapshot, self.services, self.metrics, self.pools).build()
         self.status.numbers[status.REVISION] = snapshot.revision
+        self.metrics.bump("snapshot_loads")
         self.pools.keep_only(set(snapshot.upstreams))
         self._read_health()
         if former is not None:

@@ -22,10 +22,11 @@ Action = Callable[[Any], Any]
 class Turn:
     """One per worker. What arrives and what is sent or closed on a connection goes through it."""
 
-    __slots__ = ("_arrived", "_departing", "_ended", "_loop", "_settle", "planned")
+    __slots__ = ("_arrived", "_broke", "_departing", "_ended", "_loop", "_settle", "planned")
 
-    def __init__(self, settle: Callable[[list[Exchange]], None]) -> None:
+    def __init__(self, settle: Callable[[list[Exchange]], None], broke: Callable[[], None]) -> None:
         self._settle = settle
+        self._broke = broke
         self._loop: asyncio.AbstractEventLoop | None = None
         self.planned = False
         """The loop will call `work`; who adds something while this is not so calls `plan`."""
@@ -66,6 +67,7 @@ class Turn:
                 action(argument)
             except Exception:
                 log.exception("a connection could not be served")
+                self._broke()
                 action.__self__.transport.abort()  # type: ignore[attr-defined]
         self.planned = False
         if self._ended:

@@ -29,7 +29,6 @@ LABELS = {
     "keepalive_timeout": ("Unused connection is kept", "s"),
     "idle_timeout": ("Transfer may stand still", "s"),
     "tls_handshake_timeout": ("TLS handshake", "s"),
-    "pipeline_depth": ("Pipelined requests", ""),
     "websocket_message_bytes": ("WebSocket message", "bytes"),
     "websocket_ping_interval": ("WebSocket ping every", "s"),
     "websocket_ping_timeout": ("WebSocket pong within", "s"),

@@ -21,7 +21,6 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "keepalive_timeout": (0.1, 86_400),
     "idle_timeout": (0.1, 86_400),
     "tls_handshake_timeout": (0.1, 600),
-    "pipeline_depth": (1, 1000),
     "websocket_message_bytes": (128, 2**30),
     "websocket_ping_interval": (0, 3600),
     "websocket_ping_timeout": (0.1, 3600),

@@ -175,7 +175,6 @@ class Limits(Frozen, frozen=True):
     keepalive_timeout: float = 75.0
     idle_timeout: float = 60.0
     tls_handshake_timeout: float = 10.0
-    pipeline_depth: int = 32
     websocket_message_bytes: int = 1024 * 1024
     websocket_ping_interval: float = 20.0
     websocket_ping_timeout: float = 20.0

@@ -21,8 +21,11 @@ class Services:
         identities: IdentityStore | None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        bump: Callable[[str], None] = lambda name: None,
     ) -> None:
         self.counters = counters
         self.identities = identities
         self.now = now
         self.monotonic = monotonic
+        self.bump = bump
+        """Count one of the named metrics."""

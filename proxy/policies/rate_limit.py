@@ -233,6 +233,7 @@ class RateLimit(Policy):
 
     def _unavailable(self, x: Exchange, subject: _Subject) -> Response | None:
         """The counters cannot be reached."""
+        self.services.bump("counter_unavailable")
         if self.config.on_unavailable == "allow":
             return None
         if self._local is not None:
