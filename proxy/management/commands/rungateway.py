@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -45,7 +46,7 @@ class Command(BaseCommand):
         options = self._options(given)
 
         def prepare() -> str:
-            return _prepare(given["migrate"], options.demo_port)
+            return _prepare(given["migrate"], options)
 
         try:
             code = Product(options, settings.NODE_NAME, prepare).run()
@@ -73,8 +74,8 @@ class Command(BaseCommand):
         )
 
 
-def _prepare(migrate: bool, demo_port: int) -> str:
-    """Bring the database up to date and the demo into it; the line to say when all is ready.
+def _prepare(migrate: bool, options: Options) -> str:
+    """Bring the database up to date, with an administrator and the demo; what to say when all is ready.
 
     A database that is gone stops nothing here: the node may have what it needs to serve without it.
     """
@@ -82,7 +83,20 @@ def _prepare(migrate: bool, demo_port: int) -> str:
         if migrate and missing_migrations():
             say("preparing the database ...")
             call_command("migrate", interactive=False, verbosity=0)
-        return ensure_demo(Path(settings.TIDEGATE_DATA), demo_port) if demo_port else ""
+        hints = [_administrator() if migrate and options.console_port else ""]
+        if options.demo_port:
+            hints.append(ensure_demo(Path(settings.TIDEGATE_DATA), options.demo_port))
+        return "\n".join(filter(None, hints))
     except DatabaseError as error:
         say(f"The database cannot be prepared: {str(error).strip().splitlines()[0]}")
         return ""
+
+
+def _administrator() -> str:
+    """Make the first administrator of the console, the first time; name and password are said once."""
+    made = io.StringIO()
+    call_command("admin", "create", "--if-none", stdout=made)
+    if not made.getvalue():
+        return ""
+    name, password = made.getvalue().split()
+    return f"sign in   as {name} with the password {password}  (shown this once; change it in the console)"
