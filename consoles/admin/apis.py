@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 
 from consoles.models import Role
 from consoles.ui.cells import Badge, Code, Copyable, Text
+from consoles.ui.counting import count_of
 from consoles.ui.family import Action, Family
 from consoles.ui.fields import WordsField
 from consoles.ui.forms import Group, ObjectForm
 from consoles.ui.listing import Column, Filter
 from consoles.ui.panels import Facts, Related
-from proxy.models import Api
+from proxy.models import Api, Route, Subscription
 
 _COLOURS = {"published": "green", "draft": "secondary", "deprecated": "yellow", "retired": "red"}
 
@@ -147,8 +148,7 @@ class Apis(Family):
     def rows(self) -> QuerySet[Any]:
         """With the numbers of Routes and Subscriptions."""
         return Api.objects.annotate(
-            route_count=Count("routes", distinct=True),
-            subscription_count=Count("subscriptions", distinct=True),
+            route_count=count_of(Route, "api"), subscription_count=count_of(Subscription, "api")
         )
 
     def title(self, row: Api) -> str:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import QuerySet
 
 from consoles.models import Role
 from consoles.ui.cells import Badge
+from consoles.ui.counting import count_of
 from consoles.ui.family import Action, Family
 from consoles.ui.fields import TextLinesField
 from consoles.ui.forms import Group, ObjectForm
 from consoles.ui.listing import Column, Filter
 from consoles.ui.panels import Facts, Related
 from consoles.ui.registry import link_to
-from proxy.models import App
+from proxy.models import App, Credential, Subscription
 from proxy.models.app import validate_groups
 
 
@@ -144,8 +145,8 @@ class Apps(Family):
     def rows(self) -> QuerySet[Any]:
         """With the numbers of usable keys and Subscriptions."""
         return App.objects.select_related("developer").annotate(
-            key_count=Count("credentials", filter=Q(credentials__revoked_at=None), distinct=True),
-            subscription_count=Count("subscriptions", distinct=True),
+            key_count=count_of(Credential, "app", revoked_at=None),
+            subscription_count=count_of(Subscription, "app"),
         )
 
     def badges(self, row: App) -> list[Badge]:

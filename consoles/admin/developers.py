@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 
 from consoles.ui.cells import Badge
+from consoles.ui.counting import count_of
 from consoles.ui.family import Family
 from consoles.ui.forms import Group, ObjectForm
 from consoles.ui.listing import Column, Filter
 from consoles.ui.panels import Facts, Related
-from proxy.models import Developer
+from proxy.models import App, Developer
 
 
 class DeveloperForm(ObjectForm):
@@ -38,6 +39,7 @@ class Developers(Family):
     icon, section, place = "users", "Consumers", 50
     summary = "A Developer is a person in the portal, who registers Apps."
     draft = False
+    document_name = "email"
     search = ("email", "name")
     order = ("email",)
     form = DeveloperForm
@@ -72,7 +74,7 @@ class Developers(Family):
 
     def rows(self) -> QuerySet[Any]:
         """With the number of Apps."""
-        return Developer.objects.annotate(app_count=Count("apps"))
+        return Developer.objects.annotate(app_count=count_of(App, "developer"))
 
     def badges(self, row: Developer) -> list[Badge]:
         """Their state."""

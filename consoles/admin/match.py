@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from consoles.ui.family import Family
 from consoles.ui.fields import Lines
 from consoles.ui.menu import Entry
 from consoles.ui.pages import Page
+from consoles.ui.unpublished import signature
 from proxy.config.compile import compile_document
 from proxy.config.draft import draft_document
 from proxy.config.problem import Problem
@@ -118,7 +120,12 @@ class Tested(NamedTuple):
 
 
 def draft_table() -> tuple[RouteTable, list[str]]:
-    """The routing table of the draft, and what could not be put into it."""
+    """The routing table of the draft, and what could not be put into it; kept until the draft changes."""
+    return _draft_table(signature())
+
+
+@functools.lru_cache(maxsize=2)
+def _draft_table(signature: str) -> tuple[RouteTable, list[str]]:
     try:
         whole = draft_document()
     except msgspec.ValidationError as error:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 
 from consoles.ui.cells import Badge, Text
+from consoles.ui.counting import count_of
 from consoles.ui.family import Family
 from consoles.ui.forms import Group, ObjectForm
 from consoles.ui.listing import Column, Filter
 from consoles.ui.panels import Facts, Related
-from proxy.models import Plan
+from proxy.models import Plan, Policy, Subscription
 
 
 class PlanForm(ObjectForm):
@@ -82,8 +83,7 @@ class Plans(Family):
     def rows(self) -> QuerySet[Any]:
         """With the numbers of policies and Subscriptions."""
         return Plan.objects.annotate(
-            policy_count=Count("policies", distinct=True),
-            subscription_count=Count("subscriptions", distinct=True),
+            policy_count=count_of(Policy, "plan"), subscription_count=count_of(Subscription, "plan")
         )
 
     def badges(self, row: Plan) -> list[Badge]:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 from django.contrib import messages
+from django.core.cache import cache
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
@@ -24,8 +25,20 @@ from proxy.config.draft import draft_document
 from proxy.config.problem import Problem
 from proxy.config.publish import PublishRefused, app_names, live_document, live_revision, publish
 from proxy.config.whole import check, warnings_of
+from proxy.models import IdentityVersion
 
 MAX_NOTE = 2000
+
+
+def _checked(draft: document.Document) -> tuple[list[Problem], list[Problem]]:
+    """Problems and warnings, kept until the draft or an App changes: a big draft takes a while to check."""
+    key = f"tidegate:checked:{signature()}:{IdentityVersion.current().number}"
+    found: tuple[list[Problem], list[Problem]] | None = cache.get(key)
+    if found is None:
+        snapshot, problems = check(draft, app_names())
+        found = problems, warnings_of(snapshot) if snapshot else []
+        cache.set(key, found, 3600)
+    return found
 
 
 class PublishPage(Page):
@@ -68,9 +81,8 @@ class PublishPage(Page):
         except msgspec.ValidationError as error:
             problem = Problem("draft", "", f"holds a row that was written past validation: {error}")
             return {"changes": [], "count": 0, "problems": shown_problems([problem]), "warnings": []}
-        snapshot, problems = check(draft, app_names())
+        problems, warnings = _checked(draft)
         changes, count = shown_changes(old, draft)
-        warnings = warnings_of(snapshot) if snapshot else []
         return {
             "changes": changes,
             "count": count,

@@ -13,6 +13,7 @@ from consoles.access import may
 from consoles.ui.listing import MAX_SEARCH
 from consoles.ui.menu import menu_for
 from consoles.ui.pages import Page
+from consoles.ui.pick import Suggestions
 from consoles.ui.registry import families
 
 FOUND_EACH = 6
@@ -44,7 +45,7 @@ class Search(Page):
         for family in families().values():
             if not family.search or not family.section or not may(self.request.user, family.read):
                 continue
-            rows = list(family.found(text).order_by(*family.order).distinct()[: FOUND_EACH + 1])
+            rows = list(family.found(text).order_by("pk").distinct()[: FOUND_EACH + 1])
             if rows:
                 shown = [
                     {
@@ -74,4 +75,7 @@ class Search(Page):
         return "" if title == name else title
 
 
-urlpatterns = [path("search/", Search.as_view(), name="search")]
+urlpatterns = [
+    path("search/", Search.as_view(), name="search"),
+    path("pick/<slug:family>/", Suggestions.as_view(), name="pick"),
+]

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet
 
 from consoles.ui.cells import Badge
+from consoles.ui.counting import count_of
 from consoles.ui.family import Family
 from consoles.ui.forms import Group
 from consoles.ui.listing import Column, Filter
 from consoles.ui.nested import NestedForm
 from consoles.ui.panels import HIDE, Facts, Related
 from proxy.config.snapshot import HealthCheck
-from proxy.models import Upstream
+from proxy.models import Route, Target, Upstream
 
 
 class UpstreamForm(NestedForm):
@@ -85,7 +86,7 @@ class Upstreams(Family):
     icon, section, place = "server-2", "Gateway", 30
     summary = "An Upstream is a service that Routes lead to: its Targets, deadlines and health check."
     document_kind = "upstream"
-    search = ("name", "targets__host")
+    search = ("name",)
     order = ("name",)
     form = UpstreamForm
     columns = (
@@ -150,7 +151,7 @@ class Upstreams(Family):
     def rows(self) -> QuerySet[Any]:
         """With the numbers of Targets and Routes."""
         return Upstream.objects.annotate(
-            target_count=Count("targets", distinct=True), route_count=Count("routes", distinct=True)
+            target_count=count_of(Target, "upstream"), route_count=count_of(Route, "upstream")
         )
 
     def badges(self, row: Upstream) -> list[Badge]:

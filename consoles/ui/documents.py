@@ -14,7 +14,7 @@ from proxy.config.yaml_text import dump
 from proxy.models import Policy
 from proxy.models.policy import SUBJECTS
 
-MAX_SHOWN = 200
+MAX_SHOWN = 60
 _NAMED = {"api": "slug", "route": "name", "upstream": "name", "plan": "name", "certificate": "name"}
 
 

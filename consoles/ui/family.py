@@ -62,7 +62,7 @@ class Family:
     summary: ClassVar[str] = ""
     draft: ClassVar[bool] = True
     document_kind: ClassVar[str] = ""
-    """The word that problems of a publish call it by, with `document_name` the field that names it."""
+    """The word that problems of a publish call it by; `document_name` is the field that names it everywhere."""
     document_name: ClassVar[str] = "name"
     columns: ClassVar[Sequence[Column]] = ()
     filters: ClassVar[Sequence[Filter]] = ()

@@ -16,6 +16,8 @@ from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.forms.boundfield import BoundField
 
+from consoles.ui.pick import adapt
+
 SEEN = "seen"
 MAX_SHOWN = 300
 
@@ -47,6 +49,7 @@ class ObjectForm(forms.ModelForm):  # type: ignore[type-arg]
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.fields.update(self.extra_fields())
+        adapt(self)
         self.taken_over: list[str] = []
         self.conflicts: list[str] = []
         self._stored = {

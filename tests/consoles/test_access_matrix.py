@@ -28,7 +28,11 @@ def _family(path, *, read=V, write=E, create=True, edit=True, delete=True):
 
 MATRIX = {
     "overview": {"GET": V},
+    "overview-traffic": {"GET": V},
+    "traffic": {"GET": V},
+    "traffic-detail": {"GET": V},
     "search": {"GET": V},
+    "pick": {"GET": E},
     "match": {"GET": V},
     "theme": {"POST": V},
     "password": {"GET": V, "POST": V},
@@ -72,6 +76,8 @@ def patterns():
 def address(name, world):
     """The URL, of an object of the world where it takes one."""
     pattern = patterns()[name]
+    if name == "pick":
+        return reverse("console:pick", args=["apis"])
     if "pk" not in pattern.pattern.converters:
         return reverse(f"console:{name}")
     path = name.rpartition("-")[0]

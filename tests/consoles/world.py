@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from analytics.models import RawRecord
 from consoles.models import AuditEntry, Membership
 from proxy.config.publish import publish
 from proxy.identity.issue import issue_key
 from proxy.models import Api, App, Developer, Gateway, Plan, Policy, Route, Subscription, Target, Upstream
+from tests.analytics.traffic import record as traffic_record
 from tests.consoles.people import member
 
 
@@ -41,8 +45,12 @@ def make_world() -> World:
     entry = AuditEntry.objects.create(
         actor=user, actor_name="vera", action="update", kind="api", object_id=str(api.pk)
     )
+    record = RawRecord.objects.create(
+        **msgspec.structs.asdict(traffic_record(api="shop", route="shop-orders"))
+    )
     return World(
         {
+            "traffic": record,
             "upstreams": upstream,
             "targets": target,
             "apis": api,
