@@ -81,7 +81,7 @@ class PolicyForm(NestedForm):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.instance.name = self.kind.name
+        self.instance.name = self.kind_name = self.kind.name  # templates would call the class
         self.lead = card(self.kind)
 
     def extra_fields(self) -> dict[str, forms.Field]:
@@ -138,7 +138,6 @@ class PolicyForm(NestedForm):
     def page_context(self) -> dict[str, Any]:
         """For the box beside the form, and the switch between form and YAML."""
         return {
-            "kind": self.kind,
             "manual": manual(self.kind),
             "yaml": ""
             if self.show_as == "yaml"

@@ -48,6 +48,6 @@
 
   let waiting = 0;
   window.addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(drawAll, 150); });
-  document.addEventListener("htmx:afterSettle", (event) => { if (event.detail.target.id === "traffic") drawAll(); });
+  document.addEventListener("htmx:afterSettle", (event) => { if (event.detail.target && event.detail.target.id === "traffic") drawAll(); });
   drawAll();
 })();

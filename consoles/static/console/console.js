@@ -98,9 +98,10 @@
 
   // A request's details open in a drawer; without scripts the link leads to its page.
   document.addEventListener("htmx:afterSwap", (event) => {
-    if (event.detail.target.id === "drawer-content" && !$("#drawer").open) $("#drawer").showModal();
+    if (event.detail.target && event.detail.target.id === "drawer-content" && !$("#drawer").open) $("#drawer").showModal();
   });
-  document.addEventListener("htmx:afterSwap", (event) => ready(event.detail.target.parentNode || document));
+  document.addEventListener("htmx:afterSwap", (event) => ready((event.detail.target && event.detail.target.parentNode) || document));
+  document.addEventListener("htmx:historyRestore", () => ready(document));
   ready(document);
   const wrong = $("#form-errors");
   if (wrong) { wrong.focus(); const first = $("[aria-invalid=true]"); if (first) first.focus(); }

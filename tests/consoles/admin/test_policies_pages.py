@@ -59,6 +59,12 @@ def test_every_policy_has_a_form_that_can_be_sent_back(name):
     )
 
 
+def test_the_page_itself_says_which_policy_it_is_about():
+    html = browser("eddie").get(reverse(NEW), {"name": "key-auth", "scope": "global"}).content.decode()
+    assert '<input type="hidden" name="name" value="key-auth">' in html
+    assert '<input type="hidden" name="as" value="form">' in html
+
+
 def test_what_is_left_at_its_default_is_not_stored():
     client, world = browser("eddie"), make_world()
     page = client.get(reverse(NEW), {"name": "key-auth", "scope": "route", "route": world["routes"].pk})
