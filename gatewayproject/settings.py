@@ -25,6 +25,11 @@ TIDEGATE_TLS_PORT = env.port("TIDEGATE_TLS_PORT", 0)
 TIDEGATE_H2_PORT = env.port("TIDEGATE_H2_PORT", 0)
 TIDEGATE_WORKERS = env.integer("TIDEGATE_WORKERS", os.cpu_count() or 1, minimum=1, maximum=1024)
 
+TIDEGATE_PUBLIC_URL = env.text("TIDEGATE_PUBLIC_URL") or (
+    f"http://{'127.0.0.1' if TIDEGATE_HOST in ('', '0.0.0.0', '::') else TIDEGATE_HOST}:{TIDEGATE_GATEWAY_PORT}"
+)
+"""Where clients reach the gateway: the portal shows it, and its try-it forms call it."""
+
 # --- Secrets and hosts --------------------------------------------------------------------------------
 
 SECRET_KEY = env.secret("SECRET_KEY") or env.generated_secret(TIDEGATE_DATA / "secret_key")
@@ -132,6 +137,18 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+
+# --- E-mail -------------------------------------------------------------------------------------------
+
+EMAIL_HOST = env.text("EMAIL_HOST")
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+"""Without a mail server e-mails, and with them the portal's codes, are printed by the console's process."""
+EMAIL_PORT = env.port("EMAIL_PORT", 587)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env.secret("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = env.boolean("EMAIL_USE_TLS", bool(EMAIL_HOST))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "tidegate@localhost")
 
 # --- Static files -------------------------------------------------------------------------------------
 

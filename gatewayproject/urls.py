@@ -7,4 +7,5 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="console:overview"), name="landing"),
     path("api/v1/", include("consoles.api.urls")),
     path("console/", include("consoles.urls")),
+    path("portal/", include("consoles.portal.urls")),
 ]
