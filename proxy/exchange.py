@@ -379,8 +379,8 @@ class Exchange(msgspec.Struct, eq=False):
     def added_headers(self) -> list[Header]:
         """Everything that policies add to the answer; `extra_lines` are moved to `extra`."""
         if self.extra_lines:
-            lines = (line.partition(b": ") for line in self.extra_lines.split(b"\r\n")[:-1])
-            self.extra = [*((name, value) for name, _, value in lines), *(self.extra or ())]
+            lines = self.extra_lines[:-2].replace(b"\r\n", b": ").split(b": ")
+            self.extra = [*zip(lines[::2], lines[1::2], strict=True), *(self.extra or ())]
             self.extra_lines = b""
         return self.extra or []
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 STEPS_PER_TURN = 50
 HEADS = 2048
+SEEN = 16 * 1024
 HEAD_BYTES = 1024
 Head = bytes | tuple[str | bytes | Header, ...]
 """A head as it came: its bytes, or protocol, method, target and header pairs from another server."""
@@ -33,7 +34,7 @@ Head = bytes | tuple[str | bytes | Header, ...]
 class Runtime:
     """What the core needs of one Snapshot. Never changed once built."""
 
-    __slots__ = ("attached", "heads", "limits", "pools", "snapshot", "table", "trusted", "use_forwarded")
+    __slots__ = ("_seen", "attached", "heads", "limits", "pools", "snapshot", "table", "trusted", "use_forwarded")
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Runtime:
         self.attached = attached
         self.heads: dict[Head, tuple[Any, ...]] = {}
         """Heads that came before, with what they come to under this Snapshot: `Exchange.settled`."""
+        self._seen: set[int] = set()
         self.trusted = Networks(snapshot.trusted_proxies) if snapshot.trusted_proxies else None
         self.use_forwarded = snapshot.forwarded_header == "forwarded"
 
@@ -56,8 +58,15 @@ class Runtime:
         """Keep what a head comes to, so that an equal one need not be read and routed again.
 
         Clients repeat their requests to the byte. Only what follows from the head alone is kept; policies
-        run on every request. Bounded: when full, all are forgotten.
+        run on every request. A head is kept when it comes for the second time, so that heads which never come
+        again cost little. Bounded: when full, all are forgotten.
         """
+        mark = hash(head)
+        if mark not in self._seen:
+            if len(self._seen) >= SEEN:
+                self._seen.clear()
+            self._seen.add(mark)
+            return
         if sum(len(name) + len(value) for name, value in x.headers) + len(x.target) <= HEAD_BYTES:
             if len(self.heads) >= HEADS:
                 self.heads.clear()

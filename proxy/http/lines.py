@@ -72,8 +72,9 @@ class LineReader:
     def read(self, lines: list[bytes]) -> list[Entry]:
         """The entries of all lines. Raises `BadLine`."""
         entries: list[Entry | None] = list(map(self.remembered.get, lines))
-        if None in entries:
-            return [entry or self.learn(line) for entry, line in zip(entries, lines, strict=True)]
+        while None in entries:
+            index = entries.index(None)
+            entries[index] = self.learn(lines[index])
         return entries  # type: ignore[return-value]
 
     def learn(self, line: bytes) -> Entry:
