@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
+from django.urls import reverse
 
 from consoles.models import Role
 from consoles.ui.cells import Badge, Code, Copyable, Text
@@ -163,6 +164,10 @@ class Apis(Family):
         """Straight to a new Route."""
         return [
             Action(
-                "New Route", f"/console/routes/new/?api={row.pk}", "plus", Role.EDITOR, style="btn-primary"
+                "New Route",
+                f"{reverse('console:routes-create')}?api={row.pk}",
+                "plus",
+                Role.EDITOR,
+                style="btn-primary",
             )
         ]

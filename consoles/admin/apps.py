@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
+from django.urls import reverse
 
 from consoles.models import Role
 from consoles.ui.cells import Badge
@@ -156,5 +157,11 @@ class Apps(Family):
     def actions(self, row: App) -> list[Action]:
         """Straight to a key."""
         return [
-            Action("Issue key", f"/console/keys/new/?app={row.pk}", "key", Role.EDITOR, style="btn-primary")
+            Action(
+                "Issue key",
+                f"{reverse('console:keys-create')}?app={row.pk}",
+                "key",
+                Role.EDITOR,
+                style="btn-primary",
+            )
         ]

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest
+from django.urls import reverse
 
 from consoles.admin.match import tester_context
 from consoles.models import Role
@@ -233,5 +234,5 @@ class Routes(Family):
 
     def actions(self, row: Route) -> list[Action]:
         """Policies are what Routes get most."""
-        url = f"/console/policies/new/?scope=route&route={row.pk}"
+        url = f"{reverse('console:policies-create')}?scope=route&route={row.pk}"
         return [Action("Add policy", url, "shield-check", Role.EDITOR)]

@@ -45,7 +45,7 @@ class Search(Page):
         for family in families().values():
             if not family.search or not family.section or not may(self.request.user, family.read):
                 continue
-            rows = list(family.found(text).order_by("pk").distinct()[: FOUND_EACH + 1])
+            rows = list(family.found(text).order_by("pk")[: FOUND_EACH + 1])
             if rows:
                 shown = [
                     {

@@ -132,6 +132,7 @@ class ListPage(FamilyPage):
             "heads": [self._head(column, state.sort) for column in self.family.columns],
             "rows": [self._shown(row) for row in part.object_list],
             "part": part,
+            "unsorted": state._replace(sort="").query(),
             "pages": self._pages(part, state),
             "sizes": PAGE_SIZES,
             "may_write": access.may(request.user, self.family.write),
