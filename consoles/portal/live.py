@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 from django.conf import settings
 
+from consoles.portal.openapi import Unreadable, read
 from proxy.config import document
 from proxy.config.apply import Refused
 from proxy.config.publish import revision_document
@@ -20,6 +21,7 @@ from proxy.models import Revision
 
 SERVED = ("published", "deprecated")
 _HOST = re.compile(r"[A-Za-z0-9._\[\]:-]+")
+_PATH = re.compile(r"/[A-Za-z0-9/._~-]*")
 _log = logging.getLogger("tidegate.portal")
 
 
@@ -54,8 +56,21 @@ class PublicApi:
 
     @property
     def sample(self) -> str:
-        """An address below it that is likely to answer."""
-        return self.origin + self.first_path
+        """An address below it that is likely to answer: the first GET of its document that needs nothing."""
+        return self.origin + (self._first_documented() or self.first_path)
+
+    def _first_documented(self) -> str:
+        try:
+            groups = read(self.openapi).sections if self.openapi.strip() else []
+        except Unreadable:
+            return ""
+        base = self.base_path.rstrip("/")
+        for operation in (one for _, operations in groups for one in operations):
+            path = operation.path
+            easy = operation.method == "GET" and not any(one.required for one in operation.parameters)
+            if easy and _PATH.fullmatch(path):
+                return path if path == base or (path.startswith(f"{base}/") and base) else base + path
+        return ""
 
     def curl(self, key: str) -> str:
         """A command that calls it with that key."""

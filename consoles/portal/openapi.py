@@ -85,6 +85,11 @@ class Reference:
     groups: dict[str, list[Operation]] = field(default_factory=dict)
     truncated: bool = False
 
+    @property
+    def sections(self) -> list[tuple[str, list[Operation]]]:
+        """The groups as pairs: templates would look for a tag called `items` in place of the method."""
+        return list(self.groups.items())
+
 
 @functools.lru_cache(maxsize=32)
 def read(text: str) -> Reference:

@@ -80,7 +80,7 @@ class Usage(PortalPage):
             "title": f"Usage of {row}",
             "row": row,
             "ranges": [(key, label, key == chosen) for key, (label, _) in RANGES.items()],
-            "range_label": RANGES[chosen][0],
+            "range_label": RANGES[chosen][0].removeprefix("1 "),
             "totals": totals,
             "refused": totals.classes.get("4xx", 0),
             "error_share": _share(totals),

@@ -19,7 +19,7 @@ paths:
   /orders/{id}:
     get:
       summary: One order
-      tags: [orders]
+      tags: [items]
       parameters: [{name: id, in: path, required: true, schema: {type: integer, format: int64}}]
       responses:
         "200":

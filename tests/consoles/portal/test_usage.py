@@ -30,7 +30,7 @@ def traffic(tmp_path):
 
 
 def test_the_numbers_are_those_of_the_own_calls(traffic):
-    dana, mallory = traffic
+    dana, _mallory = traffic
     answer = browser(dana.developer).get(reverse("portal:usage", args=[dana.app.pk]))
     html = answer.content.decode()
     assert answer.context["totals"].count == 6 and answer.context["error_share"] == "50.0 %"
@@ -77,7 +77,7 @@ def test_the_chart_is_all_there_was():
     drawn = chart(timeline)
     assert len(drawn.bars) <= BARS and sum(bar.good for bar in drawn.bars) == 137
     assert sum(bar.failed for bar in drawn.bars) == 272
-    assert all(0 <= part.y and part.y + part.height <= HEIGHT + 0.02 for part in drawn.parts)
+    assert all(part.y >= 0 and part.y + part.height <= HEIGHT + 0.02 for part in drawn.parts)
 
 
 @pytest.mark.parametrize(
