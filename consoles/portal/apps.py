@@ -42,7 +42,10 @@ class AppForm(ObjectForm):
     """What an App is called."""
 
     title = forms.CharField(
-        label="Name", max_length=100, help_text="What calls the Api, as “Checkout” or “Mobile app”."
+        label="Name",
+        max_length=100,
+        help_text="What calls the Api, as “Checkout” or “Mobile app”.",
+        error_messages={"required": "Give it a name."},
     )
 
     class Meta:
