@@ -34,7 +34,17 @@ Head = bytes | tuple[str | bytes | Header, ...]
 class Runtime:
     """What the core needs of one Snapshot. Never changed once built."""
 
-    __slots__ = ("_seen", "attached", "heads", "limits", "pools", "snapshot", "table", "trusted", "use_forwarded")
+    __slots__ = (
+        "_seen",
+        "attached",
+        "heads",
+        "limits",
+        "pools",
+        "snapshot",
+        "table",
+        "trusted",
+        "use_forwarded",
+    )
 
     def __init__(
         self,
