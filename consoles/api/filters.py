@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -68,7 +69,9 @@ def _time(one: Filter, text: str) -> Any:
         found = None
     if found is None or not 1970 < found.year < 9000:
         raise ValueError("Must be a time as 2026-01-31T12:00:00Z.")
-    return found if timezone.is_aware(found) else timezone.make_aware(found)
+    aware = found if timezone.is_aware(found) else timezone.make_aware(found)
+    # Offsets that exist nowhere (+18:35) are understood here; PostgreSQL refuses them.
+    return aware.astimezone(datetime.UTC)
 
 
 def _choice(one: Filter, text: str) -> str:
