@@ -62,13 +62,7 @@ class Core:
         refusal = admit_head(x, head, runtime)
         if refusal is None and runtime.trusted is not None:
             believe(x, split_lines(head), runtime)
-        if refusal is None and repeatable(x):
-            self._route(x, runtime)
-            if x.route is not None:
-                runtime.remember(head, x)
-                self.begin_again(x)
-                return
-        self._begin(x, refusal, runtime)
+        self._begin_new(x, head, refusal, runtime)
 
     def begin_again(self, x: Exchange) -> None:
         """The same for a head that is remembered: `x` holds all that it comes to."""
@@ -99,6 +93,10 @@ class Core:
         refusal = admit(x, method, target, headers, runtime)
         if refusal is None and runtime.trusted is not None:
             believe(x, headers, runtime)
+        self._begin_new(x, head, refusal, runtime)
+
+    def _begin_new(self, x: Exchange, head: Head, refusal: Response | None, runtime: Runtime) -> None:
+        """A head that is not remembered; from its second time on it may be."""
         if refusal is None and repeatable(x):
             self._route(x, runtime)
             if x.route is not None:

@@ -13,6 +13,7 @@ from http import HTTPStatus
 
 from proxy.agent.readiness import Readiness
 from proxy.supervisor.sockets import listen
+from proxy.telemetry.prometheus import CONTENT_TYPE
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class StatusServer:
             "/livez": lambda: _text(200, "ok"),
             "/readyz": self._readyz,
             "/healthz": lambda: _json(200, self._readiness.document()),
-            "/metrics": lambda: (200, self._metrics(), "text/plain; version=0.0.4; charset=utf-8"),
+            "/metrics": lambda: (200, self._metrics(), CONTENT_TYPE),
         }
 
     async def start(self, host: str, port: int) -> int:

@@ -131,7 +131,7 @@ def repeatable(x: Exchange) -> bool:
         x.content_length == 0
         and x.protocol != "HTTP/1.0"
         and not (x.close or x.upgrade or x.expect_continue or x.was_forwarded or x.client_request_id)
-        and not (x.traceparent or x.encoded)
+        and not (x.traceparent or x.encoded or x.websocket)
     )
 
 

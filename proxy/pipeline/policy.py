@@ -50,7 +50,6 @@ class PolicyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Raise `Invalid` if fields do not fit together."""
 
 
-HookResult = Response | None
 RequestHookResult = Response | Awaitable[Response | None] | None
 
 
