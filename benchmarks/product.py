@@ -28,6 +28,7 @@ class Product:
             "TIDEGATE_GATEWAY_PORT": str(self.port),
             "TIDEGATE_STATUS_PORT": str(status),
             "TIDEGATE_WORKERS": str(workers),
+            "TIDEGATE_TASKS": "off",
             "TIDEGATE_DEMO": "1" if demo else "0",
         }
         if demo:

@@ -70,6 +70,14 @@ def secret(name: str, default: str = "") -> str:
         raise ImproperlyConfigured(f"{name}_FILE cannot be read: {error}") from None
 
 
+def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
+    """One of a few words, in any case."""
+    value = text(name).upper() or default
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+    return value
+
+
 def folder(name: str, default: Path) -> Path:
     """A directory, made (private to the user) if it is not there."""
     path = Path(text(name) or default).absolute()

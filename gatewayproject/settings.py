@@ -22,8 +22,18 @@ TIDEGATE_GATEWAY_PORT = env.port("TIDEGATE_GATEWAY_PORT", 8000)
 TIDEGATE_CONSOLE_PORT = env.port("TIDEGATE_CONSOLE_PORT", 8001)
 TIDEGATE_STATUS_PORT = env.port("TIDEGATE_STATUS_PORT", 8002)
 TIDEGATE_TLS_PORT = env.port("TIDEGATE_TLS_PORT", 0)
+TIDEGATE_STATUS_HOST = env.text("TIDEGATE_STATUS_HOST") or "127.0.0.1"
 TIDEGATE_H2_PORT = env.port("TIDEGATE_H2_PORT", 0)
+TIDEGATE_H2_CERTIFICATE = env.text("TIDEGATE_H2_CERTIFICATE")
+TIDEGATE_H2_KEY = env.text("TIDEGATE_H2_KEY")
 TIDEGATE_WORKERS = env.integer("TIDEGATE_WORKERS", os.cpu_count() or 1, minimum=1, maximum=1024)
+TIDEGATE_TASKS = env.boolean("TIDEGATE_TASKS", default=True)
+"""Every node with traffic needs it: records go from a node's own spool to the database in its tasks process."""
+TIDEGATE_DRAIN_DELAY = env.integer("TIDEGATE_DRAIN_DELAY", 0, maximum=3600)
+"""Seconds from `/readyz` saying no to the end of listening, for load balancers to see it."""
+TIDEGATE_DEMO = env.boolean("TIDEGATE_DEMO")
+TIDEGATE_DEMO_PORT = env.integer("TIDEGATE_DEMO_PORT", 8100, minimum=1, maximum=65_530)
+"""The first of six."""
 
 TIDEGATE_PUBLIC_URL = env.text("TIDEGATE_PUBLIC_URL") or (
     f"http://{'127.0.0.1' if TIDEGATE_HOST in ('', '0.0.0.0', '::') else TIDEGATE_HOST}:{TIDEGATE_GATEWAY_PORT}"
@@ -186,10 +196,11 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(TIDEGATE_DATA / "celery" / "beat")
 
 # --- Logging ------------------------------------------------------------------------------------------
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.text("TIDEGATE_LOG_LEVEL", "INFO").upper()},
+    "root": {"handlers": ["stderr"], "level": env.choice("TIDEGATE_LOG_LEVEL", "INFO", LOG_LEVELS)},
 }

@@ -77,7 +77,9 @@ class Product:
             doors=doors,
             worker=self._options.worker,
             children=children(self._options),
+            environment=self._options.environment,
             drain_timeout=agent.drain_timeout,
+            drain_delay=self._options.drain_delay,
             on_stop=agent.begin_drain,
         )
 

@@ -21,7 +21,8 @@ NODE_VARIABLE = "TIDEGATE_NODE_DIR"
 def children(options: Options) -> list[Command]:
     """The children that these options ask for."""
     return [
-        *([console(options), tasks()] if options.console_port else []),
+        *([console(options)] if options.console_port else []),
+        *([tasks()] if options.tasks else []),
         *([http2_door(options)] if options.h2_port else []),
         *(demo(options) if options.demo_port else []),
     ]
@@ -60,7 +61,7 @@ def http2_door(options: Options) -> Command:
     return Command(
         "http2",
         (sys.executable, "-m", "granian", *flags, HTTP2_DOOR),
-        environment={NODE_VARIABLE: str(options.node)},
+        environment={**options.environment, NODE_VARIABLE: str(options.node)},
         death_signal=signal.SIGTERM,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 WORKER = (sys.executable, "-m", "proxy.worker")
@@ -15,6 +15,7 @@ class Options:
 
     `data` holds everything that is kept, `base` is the folder of `manage.py`. `demo_port` is the first of
     the demo shop's ports, 0 means no demo. `certificate` and `key` are PEM files for the HTTP/2 port.
+    `tasks` is whether Celery runs here. `drain_delay` is in seconds, from not ready to not listening.
     """
 
     base: Path
@@ -30,7 +31,11 @@ class Options:
     certificate: str = ""
     key: str = ""
     demo_port: int = 0
+    tasks: bool = True
+    drain_delay: float = 0.0
     worker: tuple[str, ...] = WORKER
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
+    """What workers and the HTTP/2 door, which read no settings, are told of them beside the own environment."""
 
     @property
     def node(self) -> Path:

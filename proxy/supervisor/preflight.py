@@ -50,7 +50,7 @@ def check_ports(options: Options) -> None:
     if options.h2_port:
         check_free(options.host, options.h2_port, "TIDEGATE_H2_PORT")
         _check_certificate(options)
-    check_free(options.status_host, options.status_port, "TIDEGATE_STATUS_PORT")
+    check_free(options.status_host, options.status_port, "TIDEGATE_STATUS_PORT", "TIDEGATE_STATUS_HOST")
     for port in range(options.demo_port, options.demo_port + 6) if options.demo_port else ():
         check_free("127.0.0.1", port, "TIDEGATE_DEMO_PORT")
 
@@ -60,7 +60,7 @@ def _check_certificate(options: Options) -> None:
         ("TIDEGATE_H2_CERTIFICATE", options.certificate),
         ("TIDEGATE_H2_KEY", options.key),
     ):
-        if not path or not os.access(path, os.R_OK):
+        if not Path(path).is_file() or not os.access(path, os.R_OK):
             raise StartError(
                 f"TIDEGATE_H2_PORT needs a TLS certificate and its key: {setting} names no readable PEM file."
             )

@@ -48,6 +48,8 @@ class Plan:
     children: Sequence[Command] = ()
     environment: dict[str, str] = field(default_factory=dict)
     drain_timeout: Callable[[], float] = lambda: 30.0
+    drain_delay: float = 0.0
+    """Seconds between `on_stop` and the end of listening, for load balancers to see that we are not ready."""
     on_stop: Callable[[], None] = lambda: None
     """Called when a stop begins, before any worker is told: turns readiness off."""
 
@@ -65,6 +67,8 @@ class Supervisor:
         self.keepers = [Keeper(command) for command in plan.children]
         self._tasks: list[asyncio.Task[None]] = []
         self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._delaying = False
         self._roll = asyncio.Event()
 
     def workers(self) -> list[SlotStatus]:
@@ -120,7 +124,12 @@ class Supervisor:
         if not self._stop.is_set():
             self._stop.set()
             return
-        logger.warning("Second signal: stopping at once.")
+        if self._delaying:
+            logger.info("Another signal: the drain begins now.")
+            self._delaying = False
+            self._hurry.set()
+            return
+        logger.warning("Another signal: stopping at once.")
         for slot in self.slots:
             slot.kill()
         for keeper in self.keepers:
@@ -129,6 +138,7 @@ class Supervisor:
 
     async def _shut_down(self, keepers: list[asyncio.Task[None]]) -> None:
         self._plan.on_stop()
+        await self._delay()
         for task in self._tasks:
             task.cancel()
         # Ours first: a worker's close is then the last one, and refuses what comes later.
@@ -137,6 +147,18 @@ class Supervisor:
         for task in keepers:
             task.cancel()
         await asyncio.gather(*self._tasks, *keepers, return_exceptions=True)
+
+    async def _delay(self) -> None:
+        """Serve on as if nothing was, dead workers replaced, until the delay is over or a signal ends it."""
+        if not self._plan.drain_delay:
+            return
+        logger.info("Not ready any more; listening ends in %g s.", self._plan.drain_delay)
+        self._delaying = True
+        try:
+            await asyncio.wait_for(self._hurry.wait(), self._plan.drain_delay)
+        except TimeoutError:
+            pass
+        self._delaying = False
 
     async def _keep(self, keeper: Keeper) -> None:
         if keeper.command.later:

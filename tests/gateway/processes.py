@@ -125,6 +125,7 @@ class Product:
             TIDEGATE_CONSOLE_PORT=str(self.console_port),
             TIDEGATE_STATUS_PORT=str(self.status_port),
             TIDEGATE_WORKERS=str(workers),
+            TIDEGATE_TASKS="on" if arguments else "off",
         )
         self.environment.update(environment)
         self.process: subprocess.Popen[str] | None = None

@@ -259,6 +259,22 @@ def test_sigterm_drains_what_is_under_way_and_ends_with_zero(make: Callable[...,
     assert not product.said("Traceback"), product.log()
 
 
+def test_load_balancers_have_the_delay_to_see_that_it_stops(make: Callable[..., Product]) -> None:
+    product = make(workers=1, TIDEGATE_DRAIN_DELAY="600")
+    product.apply(HELLO)
+    product.start()
+    product.wait_ready()
+    product.signal(signal.SIGTERM)
+    wait_until(lambda: product.ask_status("/readyz")[0] == 503, 5, product.log)
+    assert product.status()["reason"] == "the node is draining"
+    assert product.get("/hello").text == "hello"
+    product.signal(signal.SIGTERM)
+    assert product.wait() == 0
+    assert product.said("the drain begins now")
+    with pytest.raises(httpx.ConnectError):
+        product.get("/hello")
+
+
 def test_nothing_outlives_a_killed_supervisor(make: Callable[..., Product]) -> None:
     product = make(workers=2)
     product.start()

@@ -1,10 +1,12 @@
 """Settings, the console's landing page, and a first start on an empty data directory."""
 
 import os
+import re
 import sqlite3
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,9 +38,32 @@ def test_the_project_is_sound(tmp_path):
     assert found.returncode == 0, found.stdout
 
 
-def test_a_bad_setting_names_itself(tmp_path):
-    found = manage(tmp_path, "check", TIDEGATE_GATEWAY_PORT="eighty")
-    assert found.returncode != 0 and "TIDEGATE_GATEWAY_PORT must be a whole number" in found.stderr
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("TIDEGATE_GATEWAY_PORT", "eighty", "must be a whole number, not 'eighty'"),
+        ("TIDEGATE_DEMO_PORT", "65535", "must be from 1 to 65530, not 65535"),
+        ("TIDEGATE_DEMO", "perhaps", "must be true or false, not 'perhaps'"),
+        ("TIDEGATE_TASKS", "some", "must be true or false, not 'some'"),
+        ("TIDEGATE_DRAIN_DELAY", "-1", "must be from 0 to 3600, not -1"),
+        ("TIDEGATE_LOG_LEVEL", "loud", "must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL, not 'LOUD'"),
+    ],
+)
+def test_a_bad_setting_is_one_line_with_its_name(tmp_path, name, value, reason):
+    found = manage(tmp_path, "rungateway", **{name: value})
+    assert (found.returncode, found.stderr) == (1, f"tidegate: {name} {reason}\n")
+
+
+def test_every_setting_is_documented():
+    root = Path(__file__).resolve().parents[2]
+    read = re.findall(r'env\.\w+\(\s*"([A-Z_0-9]+)"', (root / "gatewayproject" / "settings.py").read_text())
+    documented = (root / "docs" / "configuration.md").read_text()
+    assert len(read) > 25
+    assert [name for name in read if f"`{name}`" not in documented] == []
+    elsewhere = [
+        path for path in (root / "proxy").rglob("*.py") if "gatewayproject import env" in path.read_text()
+    ]
+    assert elsewhere == []
 
 
 def test_the_landing_page(client):

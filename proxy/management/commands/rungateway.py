@@ -13,11 +13,9 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError
 
-from gatewayproject import env
 from proxy.agent.connect import missing_migrations
 from proxy.agent.greeting import say
 from proxy.agent.product import Product
-from proxy.demo.services import BASE_PORT
 from proxy.management.commands.demo import ensure_demo
 from proxy.supervisor.errors import StartError
 from proxy.supervisor.options import Options
@@ -55,8 +53,7 @@ class Command(BaseCommand):
         sys.exit(code)
 
     def _options(self, given: dict[str, Any]) -> Options:
-        demo = given["demo"] or env.boolean("TIDEGATE_DEMO")
-        demo_port = env.port("TIDEGATE_DEMO_PORT", BASE_PORT) if demo else 0
+        demo = given["demo"] or settings.TIDEGATE_DEMO
         return Options(
             base=Path(settings.BASE_DIR),
             data=Path(settings.TIDEGATE_DATA),
@@ -64,13 +61,16 @@ class Command(BaseCommand):
             gateway_port=settings.TIDEGATE_GATEWAY_PORT,
             console_port=0 if given["no_console"] else settings.TIDEGATE_CONSOLE_PORT,
             status_port=settings.TIDEGATE_STATUS_PORT,
-            status_host=env.text("TIDEGATE_STATUS_HOST", "127.0.0.1"),
+            status_host=settings.TIDEGATE_STATUS_HOST,
             tls_port=settings.TIDEGATE_TLS_PORT,
             h2_port=settings.TIDEGATE_H2_PORT,
-            certificate=env.text("TIDEGATE_H2_CERTIFICATE"),
-            key=env.text("TIDEGATE_H2_KEY"),
+            certificate=settings.TIDEGATE_H2_CERTIFICATE,
+            key=settings.TIDEGATE_H2_KEY,
             workers=given["workers"] or settings.TIDEGATE_WORKERS,
-            demo_port=demo_port,
+            demo_port=settings.TIDEGATE_DEMO_PORT if demo else 0,
+            tasks=settings.TIDEGATE_TASKS,
+            drain_delay=settings.TIDEGATE_DRAIN_DELAY,
+            environment={"NODE_NAME": settings.NODE_NAME, "REDIS_URL": settings.REDIS_URL},
         )
 
 

@@ -52,6 +52,7 @@ class Stage:
         drain: float = 5.0,
         behaviour: str = "",
         child: tuple[str, ...] = (),
+        delay: float = 0.0,
     ) -> None:
         self.node = node
         self.port = free_port()
@@ -61,7 +62,13 @@ class Stage:
                 *(sys.executable, str(Path(__file__).with_name("stub_supervisor.py"))),
                 *(str(node), str(self.port), str(workers), str(drain), *child),
             ],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "STUB_BEHAVIOUR": behaviour, "PYTHONUNBUFFERED": "1"},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "PYTHONUNBUFFERED": "1",
+                "STUB_BEHAVIOUR": behaviour,
+                "STUB_DELAY": str(delay),
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -23,6 +23,7 @@ async def main() -> int:
             worker=(sys.executable, str(Path(__file__).with_name("stub_worker.py"))),
             children=[Command("child", tuple(child))] if child else [],
             drain_timeout=lambda: float(drain),
+            drain_delay=float(os.environ.get("STUB_DELAY", "0")),
             on_stop=lambda: print("not ready any more", flush=True),
         )
     )

@@ -55,9 +55,16 @@ def test_a_port_of_a_child_in_use_is_named(tmp_path: Path, option: str, setting:
             check_ports(options(tmp_path, **{option: port}))
 
 
+def test_an_address_that_is_not_ours_names_its_own_setting(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match=r"no address 192\.0\.2\.1\. Set TIDEGATE_STATUS_HOST to"):
+        check_ports(options(tmp_path, status_host="192.0.2.1"))
+
+
 def test_http2_needs_a_certificate(tmp_path: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with pytest.raises(StartError, match="TIDEGATE_H2_CERTIFICATE names no readable PEM file"):
         check_ports(options(tmp_path, h2_port=port))
+    with pytest.raises(StartError, match="TIDEGATE_H2_KEY names no readable PEM file"):
+        check_ports(options(tmp_path, h2_port=port, certificate=__file__, key=str(tmp_path)))

@@ -102,6 +102,34 @@ def test_a_second_signal_stops_at_once(start: Start) -> None:
     assert time.monotonic() - started < 8
 
 
+def test_after_a_delay_only_it_stops_to_listen(start: Start) -> None:
+    stage = start(workers=1, delay=1.0)
+    stage.wait_ready()
+    stage.signal(signal.SIGTERM)
+    wait_until(lambda: stage.said("not ready any more"))
+    assert stage.ask() in stage.pids()
+    [before] = stage.pids()
+    os.kill(before, signal.SIGKILL)
+    # What dies meanwhile is replaced: nobody is to be refused yet.
+    assert stage.ask() != before
+    started = time.monotonic()
+    assert stage.process.wait(10) == 0
+    assert time.monotonic() - started < 5
+
+
+def test_a_second_signal_ends_the_delay_and_a_third_the_drain(start: Start) -> None:
+    stage = start(workers=1, delay=600.0, drain=600.0, behaviour="stubborn")
+    stage.wait_ready()
+    stage.signal(signal.SIGTERM)
+    wait_until(lambda: stage.said("not ready any more"))
+    assert stage.ask() in stage.pids()
+    stage.signal(signal.SIGTERM)
+    wait_until(lambda: stage.said("the drain begins now"))
+    stage.signal(signal.SIGTERM)
+    assert stage.process.wait(10) == 0
+    assert stage.said("Another signal: stopping at once")
+
+
 def test_no_child_outlives_a_killed_supervisor(start: Start) -> None:
     stage = start(workers=2, behaviour="stubborn")
     stage.wait_ready()
