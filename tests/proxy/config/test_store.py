@@ -9,7 +9,7 @@ import sys
 import msgspec
 import pytest
 
-from proxy.config.snapshot import SCHEMA, Api, Route, Snapshot, Upstream
+from proxy.config.snapshot import SCHEMA, Api, Policy, Route, Snapshot, Upstream
 from proxy.config.store import KEPT, MAGIC, SnapshotStore, SnapshotUnusable, snapshot_digest
 from proxy.node import NodeDir
 
@@ -149,6 +149,63 @@ def test_strange_files_are_passed_over(snapshots):
 def test_the_digest_does_not_depend_on_the_number():
     assert snapshot_digest(snapshot(1)) == snapshot_digest(snapshot(2))
     assert snapshot_digest(snapshot(1)) != snapshot_digest(Snapshot(revision=1))
+
+
+def described(config, methods=("GET", "PUT"), reverse=False):
+    rows = [Policy("a", "a", config=config), Policy("b", "b"), Policy("c", "c", position=1)]
+    routes = [
+        Route("x", "shop", methods=methods, hosts=("a.example", "b.example"), order=0),
+        Route("y", "shop"),
+    ]
+    upstreams = [Upstream("one"), Upstream("two")]
+    if reverse:
+        for items in (rows, routes, upstreams):
+            items.reverse()
+        routes[-1] = msgspec.structs.replace(routes[-1], hosts=routes[-1].hosts[::-1])
+    return Snapshot(1, routes=tuple(routes), policies=tuple(rows), upstreams=tuple(upstreams))
+
+
+def test_the_digest_is_of_the_meaning_not_of_the_spelling():
+    plain = described({"limits": [{"limit": 5, "window": 60}], "z": {"b": 1, "a": 1e30}})
+    other = described(
+        {"z": {"a": 1e30, "b": 1.0}, "limits": ({"window": 60.0, "limit": 5},)}, ("PUT", "GET"), reverse=True
+    )
+    assert snapshot_digest(plain) == snapshot_digest(other)
+    encoded = msgspec.msgpack.decode(msgspec.msgpack.encode(other), type=Snapshot)
+    assert snapshot_digest(encoded) == snapshot_digest(plain)
+    for config in (
+        {"limits": [{"limit": 5, "window": 61}], "z": {"b": 1, "a": 1e30}},
+        {"limits": [{"limit": 5, "window": 60}], "z": {"b": True, "a": 1e30}},
+        {"limits": [{"limit": 5, "window": 60}], "z": {"b": "1", "a": 1e30}},
+    ):
+        assert snapshot_digest(described(config)) != snapshot_digest(plain)
+
+
+def test_the_digest_keeps_an_order_that_means_something():
+    first, second = described({"x": [1, 2]}), described({"x": [2, 1]})
+    assert snapshot_digest(first) != snapshot_digest(second)
+    routes = first.routes
+    swapped = msgspec.structs.replace(first, routes=(msgspec.structs.replace(routes[0], order=2), routes[1]))
+    assert snapshot_digest(swapped) != snapshot_digest(first)
+
+
+def test_the_digest_is_the_same_in_every_process():
+    code = (
+        "from proxy.config.store import snapshot_digest; from tests.proxy.config.test_store import described;"
+        "print(snapshot_digest(described({'b': 1, 'a': {'d': 2, 'c': [3]}})))"
+    )
+    answers = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(answers) == 1
 
 
 def test_the_store_needs_no_django():
