@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from proxy.config.snapshot import SCHEMA, Policy, Route, Snapshot
+from proxy.config.snapshot import SCHEMA, Route, Snapshot
 from proxy.node import NodeDir
 
 MAGIC = b"TGSNAP01"
@@ -27,6 +27,7 @@ _DIGEST_BYTES = 32
 _HEAD_BYTES = len(MAGIC) + _SCHEMA.size + _DIGEST_BYTES
 _encoder = msgspec.msgpack.Encoder()
 _canonical = msgspec.msgpack.Encoder(order="sorted")
+_ATOMS = frozenset((str, int, bool, type(None)))
 _decoder = msgspec.msgpack.Decoder(Snapshot)
 
 
@@ -119,25 +120,27 @@ class SnapshotStore:
 def snapshot_digest(snapshot: Snapshot) -> str:
     """What identifies a compiled Snapshot, whatever its revision number: BLAKE2b, 64 hex digits.
 
-    Two that mean the same have the same: databases and files give keys back in an order of their own, and
-    whole numbers as they like, with or without a point.
+    Two that mean the same have the same: databases and files give keys back in an order of their own, whole
+    numbers with or without a point, and defaults written out or not.
     """
     content = _canonical.encode(_settled(snapshot))
     return hashlib.blake2b(content, digest_size=32).hexdigest()
 
 
-def _settled(snapshot: Snapshot) -> Snapshot:
-    """The same with everything whose order means nothing in order; that of Routes is in their `order`."""
-    return msgspec.structs.replace(
-        snapshot,
-        revision=0,
-        apis=tuple(sorted(snapshot.apis, key=lambda row: row.slug)),
-        routes=tuple(_settled_route(row) for row in sorted(snapshot.routes, key=lambda row: row.name)),
-        upstreams=tuple(sorted(snapshot.upstreams, key=lambda row: row.name)),
-        policies=tuple(_settled_policy(row) for row in sorted(snapshot.policies, key=lambda row: row.label)),
-        plans=tuple(sorted(snapshot.plans, key=lambda row: row.name)),
-        certificates=tuple(sorted(snapshot.certificates, key=lambda row: row.name)),
-        trusted_proxies=tuple(sorted(snapshot.trusted_proxies)),
+def _settled(snapshot: Snapshot) -> object:
+    """All fields of all rows, those whose order means nothing in order; that of Routes is in their `order`."""
+    return _plain(
+        msgspec.structs.replace(
+            snapshot,
+            revision=0,
+            apis=tuple(sorted(snapshot.apis, key=lambda row: row.slug)),
+            routes=tuple(_settled_route(row) for row in sorted(snapshot.routes, key=lambda row: row.name)),
+            upstreams=tuple(sorted(snapshot.upstreams, key=lambda row: row.name)),
+            policies=tuple(sorted(snapshot.policies, key=lambda row: row.label)),
+            plans=tuple(sorted(snapshot.plans, key=lambda row: row.name)),
+            certificates=tuple(sorted(snapshot.certificates, key=lambda row: row.name)),
+            trusted_proxies=tuple(sorted(snapshot.trusted_proxies)),
+        )
     )
 
 
@@ -146,19 +149,19 @@ def _settled_route(route: Route) -> Route:
     return msgspec.structs.replace(route, hosts=hosts, methods=methods)
 
 
-def _settled_policy(policy: Policy) -> Policy:
-    config = {name: _settled_numbers(value) for name, value in policy.config.items()}
-    return msgspec.structs.replace(policy, config=config)
+def _plain(value: object) -> object:
+    """Structs as mappings with all their fields, at any depth, and 1.0 as 1.
 
-
-def _settled_numbers(value: object) -> object:
-    """1.0 as 1, at any depth: JSON does not tell them apart."""
+    The encoder leaves a default out only if it is the very object, which a string from a database is not.
+    """
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.structs.asdict(value)
+    if isinstance(value, dict):
+        return {name: item if type(item) in _ATOMS else _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
-    if isinstance(value, dict):
-        return {name: _settled_numbers(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_settled_numbers(item) for item in value]
     return value
 
 
