@@ -54,6 +54,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVERS = ("granian", "uvicorn-h11", "uvicorn-httptools", "daphne")
 DOORS = ("native", "granian")
 APPLICATION = "gatewayproject.gateway:application"
+START_SECONDS = 60.0
+"""Patience with a start: a busy machine may take ten seconds for one. A process that ends is noticed at once."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class Gateway:
         self.url = f"http://{self.host}:{self.port}"
         self.process = self._start(environment or {})
         try:
-            wait_until(self._ready, "the gateway's start")
+            wait_until(self._ready, "the gateway's start", START_SECONDS)
         except BaseException:
             self.process.kill()
             self.process.wait()
@@ -211,7 +213,8 @@ class Gateway:
     def _ready(self) -> bool:
         assert self.process.poll() is None, self.stderr()
         if self.door == "daphne":  # sends no lifespan: starts with its first request
-            with contextlib.suppress(OSError), self.connect(2.0) as sock:
+            # Asked once and waited for: a late answer to a second request would be somebody's odd record.
+            with contextlib.suppress(OSError), self.connect(START_SECONDS) as sock:
                 sock.sendall(b"GET /.warm-up HTTP/1.1\r\nhost: warm-up.invalid\r\nconnection: close\r\n\r\n")
                 while sock.recv(65536):
                     pass
