@@ -176,8 +176,8 @@ class RollKey(KeyStep):
             extra={"replaced by": (None, str(fresh))},
         )
         audit.record(request, audit.Action.ISSUE, fresh, after=audit.state_of(fresh))
-        note = f"The old key {row} goes on for {hours} hours." if hours else f"The old key {row} is revoked."
-        return shown_once(self, fresh, raw, f"New key in place of {row}", note)
+        kept = f"is good for {hours} more hour{'' if hours == 1 else 's'}" if hours else "is revoked"
+        return shown_once(self, fresh, raw, f"New key in place of {row}", f"The old key {row} {kept}.")
 
 
 class RevokeKey(KeyStep):
