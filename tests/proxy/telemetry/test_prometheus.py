@@ -14,6 +14,46 @@ from proxy.telemetry.status import READY, REVISION, STATE, STOPPED, WorkerStatus
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "metrics.md"
 
 
+_NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+_SAMPLE = re.compile(
+    rf'({_NAME})(?:\{{((?:{_NAME}="(?:[^"\\\n]|\\[\\n"])*",?)*)\}})? (-?[0-9.]+(?:e[+-]?[0-9]+)?|[+-]Inf|NaN)'
+)
+
+
+def strictly(text: str) -> dict[str, int]:
+    """Check the rules of the format (prometheus/docs, exposition_formats.md) that parsers may be lax about.
+
+    One HELP and one TYPE per family, right before its samples; no series twice; label names once; counters end
+    in _total; a histogram's parts only. Returns the number of samples of each family.
+    """
+    assert text.endswith("\n")
+    counts: dict[str, int] = {}
+    helped, kind, family = "", "", ""
+    seen: set[str] = set()
+    for line in text[:-1].split("\n"):
+        if line.startswith("# HELP "):
+            helped = line.split(" ", 3)[2]
+            assert line.split(" ", 3)[3].strip() and helped not in counts
+        elif line.startswith("# TYPE "):
+            _, _, family, kind = line.split(" ")
+            assert family == helped and family not in counts
+            assert kind in ("counter", "gauge", "histogram")
+            assert (kind == "counter") == family.endswith("_total")
+            counts[family] = 0
+        else:
+            found = _SAMPLE.fullmatch(line)
+            assert found is not None, line
+            ends = ("_bucket", "_sum", "_count") if kind == "histogram" else ("",)
+            assert found[1] in [family + end for end in ends], line
+            labels = re.findall(rf'({_NAME})="((?:[^"\\]|\\.)*)"', found[2] or "")
+            assert len({name for name, _ in labels}) == len(labels)
+            series = f"{found[1]} {sorted(labels)}"
+            assert series not in seen, series
+            seen.add(series)
+            counts[family] += 1
+    return counts
+
+
 def samples(folder: Path) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     families = text_string_to_metric_families(render(folder).decode())
     return {
@@ -97,6 +137,43 @@ def test_label_values_are_escaped(tmp_path: Path, value: str) -> None:
     assert value in routes
     assert "\n" not in escape(value)
     status.close()
+
+
+HOSTILE = [
+    'a"} 1\ntidegate_requests_total{api="x',
+    "\\",
+    "a\\n",
+    '\\"',
+    "line\r\nfeed",
+    "\x00\x1b[31m",
+    "\u2028\x85\x0b\x0c",
+    "\ud800",
+    "?",
+    "x" * 127 + "é" * 5,
+    "x" * 127 + "é" * 6,
+    "",
+    "_other",
+    "🦆" * 200,
+]
+
+
+def test_hostile_names_break_no_rule_of_the_format(tmp_path: Path) -> None:
+    workers = [WorkerStatus(tmp_path / f"{slot}.status") for slot in range(2)]
+    for status in workers:
+        status.numbers[STATE] = READY
+        metrics = Metrics(status)
+        for name in HOSTILE:
+            for other in HOSTILE[:4]:
+                metrics.route(name, other).observe(200, OK, 1, 1, 1, 1)
+            metrics.policy(name, name, "refused")
+    text = render(tmp_path).decode()
+    counts = strictly(text)
+    assert counts["tidegate_worker_up"] == 2
+    assert counts["tidegate_requests_total"] > 40
+    total = sum(value for (name, _), value in samples(tmp_path).items() if name == "tidegate_requests_total")
+    assert total == len(workers) * len(HOSTILE) * 4
+    for status in workers:
+        status.close()
 
 
 def test_no_worker_yet_is_all_zero(tmp_path: Path) -> None:
