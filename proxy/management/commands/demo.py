@@ -12,11 +12,12 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import transaction
 
 from proxy.config.declarative import apply_and_publish
-from proxy.demo.services import BASE_PORT, INSTANCES
+from proxy.config.yaml_text import Parsed, dump
+from proxy.demo.services import BASE_PATH, BASE_PORT, INSTANCES
 from proxy.identity.issue import issue_key
 from proxy.models import Api, App, Revision
 
-SHOP = Path(__file__).resolve().parents[2] / "demo" / "shop.yaml"
+FOLDER = Path(__file__).resolve().parents[2] / "demo"
 APP = "demo-shop"
 KEY_FILE = "demo.key"
 
@@ -44,13 +45,18 @@ def ensure_demo(data: Path, port: int) -> str:
     if app is None:
         return ""
     key = _key(app, data / KEY_FILE)
-    url = f"http://127.0.0.1:{settings.TIDEGATE_GATEWAY_PORT}/shop/products/items"
+    url = f"http://127.0.0.1:{settings.TIDEGATE_GATEWAY_PORT}{BASE_PATH}/products/items"
     return f"try       curl -H 'X-API-Key: {key}' {url}" if key else ""
 
 
 def _configuration(port: int) -> str:
+    """The shop with its ports, and with each Api's OpenAPI document."""
     ports = {f"port_{index}": str(port + index) for index in range(len(INSTANCES))}
-    return Template(SHOP.read_text(encoding="utf-8")).substitute(ports)
+    text = Template((FOLDER / "shop.yaml").read_text(encoding="utf-8")).substitute(ports)
+    whole = Parsed(text).data
+    for api in whole["apis"]:
+        api["openapi"] = (FOLDER / "openapi" / f"{api['slug']}.yaml").read_text(encoding="utf-8")
+    return dump(whole)
 
 
 def _key(app: App, file: Path) -> str:

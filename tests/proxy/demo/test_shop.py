@@ -41,11 +41,45 @@ def test_list_and_detail(service: str) -> None:
     with_shop(service, scene)
 
 
-def test_post_echoes() -> None:
+def test_lists_are_searched_filtered_and_cut() -> None:
+    async def ids(client: httpx.AsyncClient, query: str) -> list[int]:
+        return [item["id"] for item in (await client.get(f"/items?{query}")).json()["items"]]
+
+    async def products(client: httpx.AsyncClient, _: int) -> None:
+        assert await ids(client, "q=LAMP") == [9] and await ids(client, "tags=brass") == [5, 6, 12]
+        assert await ids(client, "limit=2&offset=3") == [4, 5] and await ids(client, "limit=x") == [
+            *range(1, 13)
+        ]
+        page = (await client.get("/items?tags=paper&limit=1")).json()
+        assert (page["total"], page["limit"], page["offset"]) == (2, 1, 0)
+
+    async def reviews(client: httpx.AsyncClient, _: int) -> None:
+        assert await ids(client, "product=1&stars=4") == [2] and await ids(client, "q=it+is") == [4]
+
+    with_shop("products", products)
+    with_shop("reviews", reviews)
+
+
+def test_an_order_is_checked() -> None:
     async def scene(client: httpx.AsyncClient, _: int) -> None:
-        answer = await client.post("/items", json={"stars": 5})
-        assert (answer.status_code, answer.json()) == (201, {"received": {"stars": 5}})
-        assert (await client.post("/items", content=b"{")).status_code == 400
+        answer = await client.post("/orders", json={"product": 1, "quantity": 2})
+        assert answer.status_code == 201 and answer.json()["total"] == "78.00"
+        order: dict[str, int] = {"product": 1, "quantity": 1}
+        for wrong in ({**order, "product": 99}, {**order, "quantity": 0}, {"product": 1}, {}):
+            assert (await client.post("/orders", json=wrong)).status_code == 422
+        assert (await client.post("/orders", json=[])).status_code == 422
+        assert (await client.post("/orders", content=b"{")).status_code == 400
+
+    with_shop("products", scene)
+
+
+def test_a_review_is_checked_and_not_kept() -> None:
+    async def scene(client: httpx.AsyncClient, _: int) -> None:
+        answer = await client.post("/items", json={"product": 1, "stars": 5, "text": "Good."})
+        assert (answer.status_code, answer.json()["stars"]) == (201, 5)
+        assert (await client.post("/items", json={"product": 1, "stars": 9})).status_code == 422
+        assert (await client.post("/items", json={"product": 1, "stars": 1, "text": 7})).status_code == 422
+        assert (await client.get("/items")).json()["items"] == ITEMS["reviews"]
 
     with_shop("reviews", scene)
 
@@ -53,9 +87,15 @@ def test_post_echoes() -> None:
 def test_other_methods_are_refused() -> None:
     async def scene(client: httpx.AsyncClient, _: int) -> None:
         assert (await client.delete("/items")).headers["allow"] == "GET, HEAD, POST"
-        assert (await client.post("/slow")).status_code == 405
+        assert (await client.post("/slow")).headers["allow"] == "GET, HEAD"
+        assert (await client.get("/broken")).status_code == 500
+
+    async def products(client: httpx.AsyncClient, _: int) -> None:
+        assert (await client.delete("/orders")).headers["allow"] == "POST"
+        assert (await client.post("/items")).status_code == 405
 
     with_shop("reviews", scene)
+    with_shop("products", products)
 
 
 def test_slow_takes_its_time() -> None:
