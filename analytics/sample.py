@@ -59,6 +59,8 @@ def make_objects(size: Size) -> list[Caller]:
         apis, routes, targets = _configuration(size)
         plans = [Plan(name=f"sample-{name}", title=name.title()) for name in ("free", "silver", "gold")]
         plans = Plan.objects.bulk_create(plans)
+        sold = Plan.apis.through
+        sold.objects.bulk_create([sold(plan=plan, api=api) for plan in plans for api in apis])
         apps = _apps(size)
         pairs = [(app, index % len(apis), plans[index % 3]) for index, app in enumerate(apps)]
         Subscription.objects.bulk_create(

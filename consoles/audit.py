@@ -9,10 +9,12 @@ from django.db import models
 from django.http import HttpRequest
 
 from consoles.models import AuditEntry
+from proxy.models.base import Editable
 
 Action = AuditEntry.Action
 State = dict[str, Any]
 MAX_TEXT = 2000
+MAX_ITEMS = 20
 _BOOKKEEPING = {"id", "edition", "created_at", "updated_at", "sync_version", "last_login", "date_joined"}
 _SECRET_FIELDS = {"certificate": {"key"}, "credential": {"digest"}, "user": {"password"}}
 _SECRET_NAME = re.compile(r"(?i)(secret|password|passphrase|private_key|token$|credential$)")
@@ -31,6 +33,8 @@ def state_of(row: models.Model) -> State:
             found[field.name] = HIDDEN if value else ""
         else:
             found[field.name] = _plain(value)
+    if isinstance(row, Editable):
+        found.update(row.named_relations())
     return found
 
 
@@ -66,11 +70,22 @@ def record(
 
 def difference(before: State, after: State) -> list[dict[str, Any]]:
     """The fields that differ, with both values; of a new or deleted object those that hold anything."""
-    return [
-        {"field": name, "before": before.get(name), "after": after.get(name)}
-        for name in dict.fromkeys([*before, *after])
-        if before.get(name) != after.get(name) and not (_empty(before.get(name)) and _empty(after.get(name)))
-    ]
+    found = []
+    for name in dict.fromkeys([*before, *after]):
+        old, new = before.get(name), after.get(name)
+        if old != new and not (_empty(old) and _empty(new)):
+            old, new = _shortened(old, new), _shortened(new, old)
+            found.append({"field": name, "before": old, "after": new})
+    return found
+
+
+def _shortened(value: Any, other: Any) -> Any:
+    """A long list without what the other one has as well."""
+    if not isinstance(value, list) or not isinstance(other, list) or len(value) <= MAX_ITEMS:
+        return value
+    known = set(map(str, other))
+    own = [item for item in value if str(item) not in known]
+    return [*own, f"… and {len(value) - len(own)} more that are the same"]
 
 
 def _empty(value: Any) -> bool:

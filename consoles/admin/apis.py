@@ -6,18 +6,24 @@ from typing import Any
 
 from django import forms
 from django.db.models import QuerySet
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 
+from consoles.admin.selling import CONFIRMED, RequireSubscription, SellingForm, open_to_any_key
 from consoles.models import Role
 from consoles.ui.cells import Badge, Code, Copyable, Text
 from consoles.ui.counting import count_of
 from consoles.ui.family import Action, Family
 from consoles.ui.fields import WordsField
-from consoles.ui.forms import Group, ObjectForm
-from consoles.ui.listing import Column, Filter
-from consoles.ui.panels import Facts, Related
-from proxy.models import Api, Route, Subscription
+from consoles.ui.forms import Group
+from consoles.ui.listing import Column, Filter, objects
+from consoles.ui.panels import HIDE, Facts, Related
+from consoles.ui.pick_many import PickManyField
+from proxy.models import Api, Plan, Route, Subscription
 
+OPEN = Text(
+    "Need no Subscription, although the Api is sold under Plans: whoever has a key may call it. "
+    "“Require a Subscription” attaches the policy acl, which asks for one."
+)
 _COLOURS = {"published": "green", "draft": "secondary", "deprecated": "yellow", "retired": "red"}
 
 
@@ -26,9 +32,11 @@ def lifecycle(api: Api) -> Badge:
     return Badge(api.lifecycle, _COLOURS.get(api.lifecycle, "secondary"))
 
 
-class ApiForm(ObjectForm):
-    """What an Api is called, where it answers, and who sees it."""
+class ApiForm(SellingForm):
+    """What an Api is called, where it answers, who sees it, and under which Plans it is sold."""
 
+    sold = "plans"
+    plans = PickManyField("plans", label="Plans", help_text="Apps subscribe to the Api under one of these.")
     hosts = WordsField(
         label="Hosts",
         help_text="Host names it answers on, one a line; *.example.com for all below. Empty: any host.",
@@ -68,6 +76,7 @@ class ApiForm(ObjectForm):
         Group("Api", ("slug", "title", "version", "description")),
         Group("Where it answers", ("base_path", "hosts")),
         Group("Who sees it", ("lifecycle", "visibility", "tags")),
+        Group("Sold under", ("plans", CONFIRMED)),
         Group("Documentation", ("openapi",), folded=True),
     )
 
@@ -95,6 +104,7 @@ class Apis(Family):
     filters = (
         Filter("lifecycle", "State", Api._meta.get_field("lifecycle").choices or ()),
         Filter("visibility", "Visibility", Api._meta.get_field("visibility").choices or ()),
+        Filter("plan", "Plan", objects(lambda: Plan.objects.all(), "name"), "plans"),
     )
     panels = (
         Facts(
@@ -105,6 +115,7 @@ class Apis(Family):
                 ("Base path", Copyable(api.base_path)),
                 ("Hosts", api.hosts or "any host"),
                 ("Visibility", api.visibility),
+                ("Callers", OPEN if open_to_any_key(api) else HIDE),
                 ("Tags", api.tags),
             ),
         ),
@@ -136,6 +147,14 @@ class Apis(Family):
             empty="No policies of its own; the global ones apply.",
         ),
         Related(
+            "Plans",
+            "plans",
+            lambda api: {"apis": api},
+            columns=("name", "title", "approval", "subscription_count"),
+            preset=lambda api: f"apis={api.slug}",
+            empty="Sold under no Plan: nobody can subscribe to it in the portal. Edit the Api to choose some.",
+        ),
+        Related(
             "Subscriptions",
             "subscriptions",
             lambda api: {"api": api},
@@ -157,17 +176,31 @@ class Apis(Family):
         return row.title or row.slug
 
     def badges(self, row: Api) -> list[Badge]:
-        """Its state and version."""
-        return [lifecycle(row), Badge(row.version, "blue")]
+        """Its state and version, and whether a Subscription means anything."""
+        known = [lifecycle(row), Badge(row.version, "blue")]
+        return [*known, Badge("needs no Subscription", "yellow")] if open_to_any_key(row) else known
 
     def actions(self, row: Api) -> list[Action]:
-        """Straight to a new Route."""
+        """Straight to a new Route, and to having callers subscribe."""
+        url = reverse("console:apis-subscription", args=[row.pk])
+        asked = Action("Require a Subscription", url, "lock", Role.EDITOR, post={})
         return [
+            *([asked] if open_to_any_key(row) else []),
             Action(
                 "New Route",
                 f"{reverse('console:routes-create')}?api={row.pk}",
                 "plus",
                 Role.EDITOR,
                 style="btn-primary",
-            )
+            ),
         ]
+
+    def extra_urls(self) -> list[URLPattern]:
+        """One click more."""
+        view = RequireSubscription.as_view()
+        return [path("apis/<int:pk>/subscription/", view, name="apis-subscription")]
+
+    def impact(self, row: Api) -> list[str]:
+        """What the database does not say."""
+        count = row.plans.count()
+        return [f"It is taken off {count} Plan{'' if count == 1 else 's'}."] if count else []

@@ -36,7 +36,7 @@ def _checked(draft: document.Document) -> tuple[list[Problem], list[Problem]]:
     found: tuple[list[Problem], list[Problem]] | None = cache.get(key)
     if found is None:
         snapshot, problems = check(draft, app_names())
-        found = problems, warnings_of(snapshot) if snapshot else []
+        found = problems, warnings_of(draft, snapshot) if snapshot else []
         cache.set(key, found, 3600)
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django import forms
 from django.contrib import messages
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
@@ -57,6 +58,14 @@ class SubscriptionForm(ObjectForm):
             del self.fields["app"], self.fields["api"]
         elif "status" not in self.initial or not self.instance.pk:
             self.initial["status"] = Status.ACCEPTED
+            self._offer_plans_of(str(self.initial.get("api", "")))
+
+    def _offer_plans_of(self, api: str) -> None:
+        """An Api that is given has its own Plans."""
+        field = self.fields["plan"]
+        if api.isascii() and api.isdigit() and len(api) < 19 and isinstance(field, forms.ModelChoiceField):
+            field.queryset = Plan.objects.filter(apis=int(api))
+            field.help_text = field.help_text or "Those that are sold on this Api."
 
     def save(self, commit: bool = True) -> Any:
         """Whoever sets a status decides."""

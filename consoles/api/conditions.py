@@ -10,7 +10,9 @@ from rest_framework.request import Request
 
 from consoles import audit
 from consoles.api.errors import Changed, ConditionMissing
+from consoles.models import Membership
 from proxy.models.base import Editable
+from proxy.models.plan import Plan
 from proxy.models.sync import Synced
 from proxy.models.upstream import Upstream
 
@@ -18,11 +20,15 @@ from proxy.models.upstream import Upstream
 def etag_of(row: Any) -> str:
     """The edition of an object of the draft, the version of an identity, else a hash of what is stored.
 
-    An Upstream's has those of its Targets in it, which are shown with it.
+    An Upstream's has those of its Targets in it, which are shown with it, and a Plan's what it is sold on.
     """
     if isinstance(row, Upstream):
         targets = sorted((target.pk, target.edition) for target in row.targets.all())
         return f'"{row.edition}-{_short(targets)}"'
+    if isinstance(row, Plan):
+        return f'"{row.edition}-{_short(sorted(api.slug for api in row.apis.all()))}"'
+    if isinstance(row, Membership):
+        return f'"{_short((row.role, row.temporary_password, row.user.is_active, row.user.email))}"'
     if isinstance(row, Editable):
         return f'"{row.edition}"'
     if isinstance(row, Synced):

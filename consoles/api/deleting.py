@@ -33,10 +33,13 @@ def _taken(collector: Collector, row: models.Model) -> Counter[str]:
     """How many of which kind would go too, by the plural."""
     counted: Counter[str] = Counter()
     for model, rows in collector.data.items():
+        if model._meta.auto_created:
+            continue
         others = len(rows) - (1 if model is type(row) else 0)
         counted[str(model._meta.verbose_name_plural)] += others
     for fast in collector.fast_deletes:
-        counted[str(fast.model._meta.verbose_name_plural)] += fast.count()
+        if not fast.model._meta.auto_created:  # what an Api is sold under is no object of its own
+            counted[str(fast.model._meta.verbose_name_plural)] += fast.count()
     return Counter({noun: number for noun, number in counted.items() if number > 0})
 
 

@@ -1,4 +1,5 @@
-"""The page of one Api: what it is, its reference with a try-it form for each operation, and its Plans."""
+"""The page of one Api: what it is, its reference with a try-it form for each operation, and the Plans that
+are sold on it."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ class ApiPage(PortalPage):
         context = {
             "title": api.title,
             "api": api,
-            "plans": list(found.plans.values()),
+            "plans": list(found.plans_of(slug).values()),
             "reference": reference,
             "problem": problem,
             "mine": self._mine(slug),

@@ -191,7 +191,7 @@ class Access(PortalPage):
         api, plan = self._chosen(slug, request.POST.get("plan", ""))
         which, title = request.POST.get("app", ""), request.POST.get("title", "").strip()
         if plan is None:
-            return self._show(slug, "", which, title, {"plan": "Choose a Plan."})
+            return self._show(slug, "", which, title, {"plan": "Choose a Plan of this Api."})
         if which == "new" and too_often(request, "keys", KEYS, {"developer": str(self.me.pk)}):
             return self._show(
                 slug, plan.name, which, title, {"title": "Too many new keys. Wait an hour."}, 429
@@ -210,10 +210,11 @@ class Access(PortalPage):
         return self._show(slug, plan.name, which, title, errors)
 
     def _chosen(self, slug: str, name: str) -> tuple[Api, Plan | None]:
-        """Both as they are in the draft too: what is deleted there has no new Subscriptions."""
+        """Both as they are in the draft too: what is deleted there, or not sold, has no new Subscriptions."""
         api_of(slug)
-        plan = Plan.objects.filter(name=name).first() if name in catalogue().plans else None
-        return get_object_or_404(Api, slug=slug), plan
+        api = get_object_or_404(Api, slug=slug)
+        sold = name in catalogue().plans_of(slug)
+        return api, Plan.objects.filter(name=name, apis=api).first() if sold else None
 
     def _app(self, which: str, title: str) -> tuple[App | None, dict[str, str]]:
         if which == "new":
@@ -257,7 +258,7 @@ class Access(PortalPage):
         errors: dict[str, str] | None = None,
         status: int = 200,
     ) -> HttpResponse:
-        api, plans = api_of(slug), catalogue().plans
+        api, plans = api_of(slug), catalogue().plans_of(slug)
         apps = list(self.apps()[:MOST_APPS])
         taken = set(
             self.subscriptions().filter(api__slug=slug, status__in=LIVE).values_list("app_id", flat=True)

@@ -85,13 +85,14 @@ class PublicApi:
 
 @dataclass(frozen=True)
 class PublicPlan:
-    """A Plan as developers see it; `limits` are sentences."""
+    """A Plan as developers see it; `limits` are sentences, `apis` the slugs that it is sold on."""
 
     name: str
     title: str
     description: str
     manual: bool
     limits: tuple[str, ...]
+    apis: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,10 @@ class Catalogue:
 
     apis: dict[str, PublicApi]
     plans: dict[str, PublicPlan]
+
+    def plans_of(self, slug: str) -> dict[str, PublicPlan]:
+        """The Plans that are sold on an Api, by name."""
+        return {name: plan for name, plan in self.plans.items() if slug in plan.apis}
 
 
 def catalogue() -> Catalogue:
@@ -160,7 +165,12 @@ def _first_path(api: document.Api) -> str:
 def _plan(plan: document.Plan) -> PublicPlan:
     limits = [sentence for policy in _enforced(plan.policies, "rate-limit") for sentence in _limits(policy)]
     return PublicPlan(
-        plan.name, plan.title or plan.name, plan.description, plan.approval == "manual", tuple(limits)
+        plan.name,
+        plan.title or plan.name,
+        plan.description,
+        plan.approval == "manual",
+        tuple(limits),
+        frozenset(plan.apis or ()),
     )
 
 

@@ -64,7 +64,7 @@ def adapt(form: forms.BaseForm) -> None:
 
 
 class Suggestions(Page):
-    """Names that begin like, or hold, what is typed; options for a `datalist`."""
+    """Names that begin like, or hold, what is typed: options for a `datalist`, or buttons that add them."""
 
     roles: ClassVar = {"GET": Role.EDITOR}
 
@@ -78,4 +78,6 @@ class Suggestions(Page):
         text = next(iter(request.GET.values()), "").strip().replace("\0", "")[:200]
         rows = found.model._default_manager.filter(**{f"{name}__icontains": text}).order_by(name)
         names = list(rows.values_list(name, flat=True)[:SUGGESTED])
+        if self.wants_part.startswith("many-"):
+            return self.render("ui/widgets/pick_many_found.html", {"names": names})
         return self.render("ui/suggestions.html", {"names": names})

@@ -49,6 +49,7 @@ def write_draft(whole: document.Document) -> None:
         _upsert(Certificate, "name", {row.name: row for row in whole.certificates})
         plans = _upsert(Plan, "name", {row.name: row for row in whole.plans})
         apis = _upsert(Api, "slug", {row.slug: row for row in whole.apis}, _positions(whole.apis))
+        _write_sold(whole, plans, apis)
         routes = _write_routes(whole, apis, upstreams)
         _write_policies(whole, {"api": apis, "route": routes, "plan": plans})
         _remove(whole)
@@ -160,6 +161,25 @@ def _write_routes(
     _delete(Route, gone)
     wanted = {route.name: route for api in whole.apis for route in api.routes}
     return _upsert(Route, "name", wanted, relate)
+
+
+def _write_sold(whole: document.Document, plans: dict[str, Plan], apis: dict[str, Api]) -> None:
+    """Which Plans are sold on which Apis; a Plan that this changes has another edition."""
+    through = Plan.apis.through
+    existing = {(plan, api): pk for pk, plan, api in through.objects.values_list("pk", "plan_id", "api_id")}
+    wanted = {
+        (plans[plan.name].pk, apis[slug].pk)
+        for plan in whole.plans
+        for slug in (apis if plan.apis is None else plan.apis)
+    }
+    gone = [pk for pair, pk in existing.items() if pair not in wanted]
+    for start in range(0, len(gone), BATCH):
+        through.objects.filter(pk__in=gone[start : start + BATCH]).delete()
+    rows = [through(plan_id=plan, api_id=api) for plan, api in wanted - existing.keys()]
+    through.objects.bulk_create(rows, batch_size=BATCH)
+    changed = {plan for plan, _ in wanted ^ existing.keys()}
+    for row in Plan.objects.filter(pk__in=changed):
+        row.save()
 
 
 def _write_policies(whole: document.Document, subjects: dict[str, Any]) -> None:

@@ -57,7 +57,7 @@ def read(text: str) -> Read:
         whole,
         identities,
         [_with_line(problem, places, parsed) for problem in dict.fromkeys(problems)],
-        [_with_line(problem, places, parsed) for problem in warnings_of(snapshot)] if snapshot else [],
+        [_with_line(problem, places, parsed) for problem in warnings_of(whole, snapshot)] if snapshot else [],
     )
 
 

@@ -66,8 +66,18 @@ def _fields(old: Any, new: Any, path: str, *, secret: bool) -> Iterator[str]:
                 yield from _fields(old.get(key, _ABSENT), new.get(key, _ABSENT), place, secret=secret)
     elif secret and path == "key":
         yield "key: replaced"
+    elif path == "apis" and isinstance(old, list) and isinstance(new, list):
+        yield from _taken_and_added(path, old, new)
     else:
         yield f"{path}: {_show(old)} -> {_show(new)}"
+
+
+def _taken_and_added(path: str, old: list[str], new: list[str]) -> Iterator[str]:
+    """There may be thousands: only what differs."""
+    if added := sorted(set(new) - set(old)):
+        yield f"{path}: added {_show(added)}"
+    if taken := sorted(set(old) - set(new)):
+        yield f"{path}: removed {_show(taken)}"
 
 
 def _orders(old: document.Document, new: document.Document) -> Iterator[Change]:

@@ -79,12 +79,17 @@ class Api(Frozen, frozen=True):
 
 
 class Plan(Frozen, frozen=True):
-    """Limits sold as one name; `approval` says whether a Subscription needs an admin's yes."""
+    """Limits sold as one name; `approval` says whether a Subscription needs an admin's yes.
+
+    `apis` are the slugs of the Apis that it is sold on; None, in a file, stands for all Apis of the document
+    (`canonical` puts them in its place), and an empty list for none.
+    """
 
     name: str
     title: str = ""
     description: str = ""
     approval: Approval = "auto"
+    apis: tuple[str, ...] | None = None
     policies: tuple[Policy, ...] = ()
 
 
@@ -124,11 +129,13 @@ def label_of(policy: Policy, scope: Scope, subject: str) -> str:
 
 
 def canonical(whole: Document) -> Document:
-    """The same configuration with everything whose order means nothing sorted by name."""
+    """The same configuration with everything whose order means nothing sorted by name, and what Plans are
+    sold on by name too."""
+    everywhere = tuple(sorted({api.slug for api in whole.apis}))
     return msgspec.structs.replace(
         whole,
         upstreams=tuple(sorted((_sorted_targets(row) for row in whole.upstreams), key=lambda row: row.name)),
-        plans=tuple(sorted((_sorted_policies(row) for row in whole.plans), key=lambda row: row.name)),
+        plans=tuple(sorted((_sorted_plan(row, everywhere) for row in whole.plans), key=lambda row: row.name)),
         apis=tuple(_sorted_api(api) for api in whole.apis),
         policies=_in_order(whole.policies),
         certificates=tuple(sorted(whole.certificates, key=lambda row: row.name)),
@@ -138,6 +145,11 @@ def canonical(whole: Document) -> Document:
 def _sorted_targets(upstream: Upstream) -> Upstream:
     targets = sorted(upstream.targets, key=lambda target: (target.priority, target.host, target.port))
     return msgspec.structs.replace(upstream, targets=tuple(targets))
+
+
+def _sorted_plan(plan: Plan, everywhere: tuple[str, ...]) -> Plan:
+    apis = everywhere if plan.apis is None else tuple(sorted(plan.apis))
+    return msgspec.structs.replace(_sorted_policies(plan), apis=apis)
 
 
 def _sorted_api(api: Api) -> Api:

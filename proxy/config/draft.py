@@ -18,12 +18,15 @@ Policies = dict[tuple[str, int | None], tuple[document.Policy, ...]]
 def draft_document() -> document.Document:
     """All editable objects as a document. Raises msgspec.ValidationError for rows that were never valid."""
     policies = _policies()
+    sold = _sold()
     routes = _routes(policies)
     whole = document.Document(
         gateway=Gateway.load().as_document(),
         upstreams=tuple(_upstreams()),
         plans=tuple(
-            msgspec.structs.replace(plan.as_document(), policies=policies.get(("plan", plan.pk), ()))
+            msgspec.structs.replace(
+                plan.as_document(), apis=tuple(sold[plan.pk]), policies=policies.get(("plan", plan.pk), ())
+            )
             for plan in Plan.objects.all()
         ),
         apis=tuple(
@@ -40,6 +43,14 @@ def draft_document() -> document.Document:
         certificates=tuple(row.as_document() for row in Certificate.objects.all()),
     )
     return document.canonical(whole)
+
+
+def _sold() -> dict[int, list[str]]:
+    """Slugs of the Apis that Plans are sold on, by the Plan's key."""
+    found: dict[int, list[str]] = defaultdict(list)
+    for plan, slug in Plan.apis.through.objects.values_list("plan_id", "api__slug"):
+        found[plan].append(slug)
+    return found
 
 
 def _upstreams() -> Iterable[snapshot.Upstream]:

@@ -137,6 +137,23 @@ def _subscriptions(wanted: Identities, whole: document.Document) -> Iterator[Pro
             if getattr(row, field) not in names:
                 reason = f"there is no {field} {getattr(row, field)!r}"
                 yield Problem(f"subscription {_title(row)}", field, reason)
+    yield from _unsold(rows, whole)
+
+
+def _unsold(rows: tuple[SubscriptionEntry, ...], whole: document.Document) -> Iterator[Problem]:
+    """Subscriptions under Plans that are not sold on their Api, but for those that there are already."""
+    sold = {plan.name: plan.apis for plan in whole.plans}
+    stored: set[tuple[str, str, str]] | None = None
+    for row in rows:
+        apis = sold.get(row.plan)
+        if row.status not in LIVE or apis is None or row.api in apis:
+            continue
+        if stored is None:
+            live = Subscription.objects.filter(status__in=LIVE)
+            stored = set(live.values_list("app__name", "api__slug", "plan__name"))
+        if (row.app, row.api, row.plan) not in stored:
+            reason = f"is not sold on api {row.api!r}; add it to the plan's apis"
+            yield Problem(f"subscription {_title(row)}", "plan", reason)
 
 
 def _twice(kind: str, field: str, names: Iterable[str]) -> Iterator[Problem]:

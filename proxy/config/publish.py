@@ -60,7 +60,7 @@ def check_draft() -> Checked:
         return Checked([], refused.problems, [])
     snapshot, problems = check(draft, app_names())
     changes = differences(_readable(live_revision()), draft)
-    return Checked(changes, problems, warnings_of(snapshot) if snapshot else [])
+    return Checked(changes, problems, warnings_of(draft, snapshot) if snapshot else [])
 
 
 def rollback(number: int, author: str = "", note: str = "") -> Published:
@@ -95,7 +95,7 @@ def live_document() -> document.Document:
 def revision_document(revision: Revision) -> document.Document:
     """What was published. Raises `PublishRefused` if this version of Tidegate cannot read it any more."""
     try:
-        return msgspec.json.decode(revision.document, type=document.Document)
+        return document.canonical(msgspec.json.decode(revision.document, type=document.Document))
     except msgspec.DecodeError as error:
         problem = Problem(str(revision), "document", f"cannot be read by this version: {error}")
         raise PublishRefused([problem]) from None
@@ -134,7 +134,7 @@ def _publish(draft: document.Document, note: str, author: str) -> Published:
         digest=snapshot_digest(snapshot),
         changes=[str(change) for change in changes[:MAX_CHANGES]],
     )
-    return Published(revision, changes, warnings_of(snapshot))
+    return Published(revision, changes, warnings_of(draft, snapshot))
 
 
 def _readable(live: Revision | None) -> document.Document:
@@ -150,14 +150,19 @@ def _with_identities_of_today(old: document.Document, draft: document.Document) 
     plans, apis = {row.name for row in old.plans}, {row.slug for row in old.apis}
     used_plans = set(Subscription.objects.values_list("plan__name", flat=True)) - plans
     used_apis = set(Subscription.objects.values_list("api__slug", flat=True)) - apis
+    kept_plans = (row for row in draft.plans if row.name in used_plans)
     return document.canonical(
         msgspec.structs.replace(
             old,
             policies=tuple(row for row in old.policies if not row.app or row.app in apps),
-            plans=(*old.plans, *(row for row in draft.plans if row.name in used_plans)),
+            plans=(*old.plans, *(_sold_among(row, apis | used_apis) for row in kept_plans)),
             apis=(*old.apis, *(_retired(row) for row in draft.apis if row.slug in used_apis)),
         )
     )
+
+
+def _sold_among(plan: document.Plan, slugs: set[str]) -> document.Plan:
+    return msgspec.structs.replace(plan, apis=tuple(slug for slug in plan.apis or () if slug in slugs))
 
 
 def _retired(api: document.Api) -> document.Api:

@@ -188,6 +188,8 @@ def check_plan(plan: document.Plan) -> Iterator[Problem]:
     yield from _named(owner, "name", fields.wrong_name(plan.name))
     yield from _named(owner, "title", fields.wrong_text(plan.title, 200))
     yield from _named(owner, "description", fields.wrong_text(plan.description))
+    if len(set(plan.apis or ())) < len(plan.apis or ()):
+        yield Problem(owner, "apis", "names an Api twice")
 
 
 def check_policy(policy: document.Policy, owner: str = "") -> Iterator[Problem]:

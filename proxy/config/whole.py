@@ -10,6 +10,7 @@ from proxy.config.compile import compile_document
 from proxy.config.policies import Placed, placed_policies
 from proxy.config.problem import Problem
 from proxy.config.routes import NO_API
+from proxy.config.selling import unguarded
 from proxy.config.snapshot import Snapshot
 from proxy.config.validate import (
     check_api,
@@ -38,9 +39,10 @@ def problems_of(whole: document.Document, apps: Collection[str]) -> list[Problem
     return list(dict.fromkeys(found))
 
 
-def warnings_of(snapshot: Snapshot) -> list[Problem]:
-    """What is allowed but hardly meant: Routes that take requests from each other or never get any."""
-    return [
+def warnings_of(whole: document.Document, snapshot: Snapshot) -> list[Problem]:
+    """What is allowed but hardly meant: Routes that take requests from each other or never get any, and Apis
+    that are sold to subscribers but open to all."""
+    overlaps = [
         Problem(
             f"route {overlap.loser}",
             "path",
@@ -49,6 +51,7 @@ def warnings_of(snapshot: Snapshot) -> list[Problem]:
         )
         for overlap in find_overlaps(snapshot.routes)
     ]
+    return [*overlaps, *unguarded(whole)]
 
 
 def _objects(whole: document.Document) -> Iterator[Problem]:
@@ -84,6 +87,11 @@ def _names(whole: document.Document) -> Iterator[Problem]:
 
 def _references(whole: document.Document, apps: Collection[str]) -> Iterator[Problem]:
     upstreams = {upstream.name for upstream in whole.upstreams}
+    slugs = {api.slug for api in whole.apis}
+    for plan in whole.plans:
+        for index, slug in enumerate(plan.apis or ()):
+            if slug not in slugs:
+                yield Problem(f"plan {plan.name}", f"apis[{index}]", f"there is no api {slug!r}")
     for api in whole.apis:
         for route in api.routes:
             if route.upstream and route.upstream not in upstreams:

@@ -57,6 +57,10 @@ class Api(Editable):
         """Check the fields as a document would be checked."""
         self.check_as(document.Api, check_api)
 
+    def named_relations(self) -> dict[str, list[str]]:
+        """The Plans that it is sold under, by name, for the audit."""
+        return {"plans": sorted(self.plans.values_list("name", flat=True)) if self.pk else []}
+
     def as_document(self) -> document.Api:
         """The Api by name, without its Routes and policies."""
         return msgspec.convert(self.plain(), document.Api)

@@ -45,6 +45,10 @@ class Editable(models.Model):
         """The shared columns as plain data."""
         return {name: getattr(self, name) for name in self.shared}
 
+    def named_relations(self) -> dict[str, list[str]]:
+        """What the object refers to without a column of its own, by name; for the audit."""
+        return {}
+
     def fill(self, item: msgspec.Struct) -> None:
         """Take the shared columns from a document's struct."""
         for name in self.shared:

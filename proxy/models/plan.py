@@ -7,11 +7,15 @@ from django.db import models
 
 from proxy.config import document
 from proxy.config.validate import check_plan
+from proxy.models.api import Api
 from proxy.models.base import Editable
 
 
 class Plan(Editable):
-    """What a Subscription is to; its limits are the policies attached to it."""
+    """What a Subscription is to; its limits are the policies attached to it.
+
+    It is sold on its `apis` only. What is subscribed already stays so when an Api is taken off.
+    """
 
     name = models.CharField(max_length=100, unique=True)
     title = models.CharField(max_length=200, blank=True)
@@ -19,6 +23,7 @@ class Plan(Editable):
     approval = models.CharField(
         max_length=10, default="auto", choices=[("auto", "automatic"), ("manual", "by an admin")]
     )
+    apis = models.ManyToManyField(Api, blank=True, related_name="plans")
 
     class Meta:
         ordering = ["name"]
@@ -33,5 +38,13 @@ class Plan(Editable):
         self.check_as(document.Plan, check_plan)
 
     def as_document(self) -> document.Plan:
-        """The Plan by name, without its policies."""
+        """The Plan by name, without its policies and what it is sold on."""
         return msgspec.convert(self.plain(), document.Plan)
+
+    def named_relations(self) -> dict[str, list[str]]:
+        """What it refers to without a column, by name, for the audit."""
+        return {"apis": sorted(self.apis.values_list("slug", flat=True)) if self.pk else []}
+
+    def sells(self, api: Api) -> bool:
+        """Whether Apps can subscribe to it on this Api."""
+        return self.apis.filter(pk=api.pk).exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.core.exceptions import ValidationError
 from django.db import models, router
 from django.db.models.signals import post_delete, post_save, pre_save
 from django.dispatch import receiver
@@ -43,6 +44,14 @@ class Subscription(Synced):
                 violation_error_message="This App has a Subscription to this Api already.",
             ),
         ]
+
+    def clean(self) -> None:
+        """A Plan is sold on its Apis only; what was subscribed when it was stays so."""
+        if self.api_id is None or self.plan_id is None or self.plan.sells(self.api):
+            return
+        was = type(self).objects.filter(pk=self.pk).values_list("api_id", "plan_id").first()
+        if was != (self.api_id, self.plan_id):
+            raise ValidationError({"plan": f"{self.plan} is not sold on {self.api}."})
 
     def __str__(self) -> str:
         return f"{self.app} to {self.api} under {self.plan} ({self.status})"

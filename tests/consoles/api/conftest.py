@@ -82,6 +82,7 @@ class World:
         self.api = Api.objects.create(slug="shop", title="Shop", openapi="openapi: 3.1.0")
         self.route = Route.objects.create(api=self.api, name="list", upstream=self.upstream, path="/products")
         self.plan = Plan.objects.create(name="gold", approval="manual")
+        self.plan.apis.add(self.api)
         self.policy = Policy.objects.create(name="key-auth", scope="api", api=self.api)
         self.developer = Developer.objects.create(email="ada@example.com")
         self.app = App.objects.create(name="mobile", developer=self.developer)

@@ -57,7 +57,7 @@ class Theirs:
 
 
 def market(**api: Any) -> Api:
-    """A published configuration: a public Api, a private one, and two Plans."""
+    """A published configuration: a public Api with two Plans, and a private one with another."""
     upstream = Upstream.objects.create(name="orders")
     Target.objects.create(upstream=upstream, host="10.0.0.1", port=8080)
     fields = {
@@ -70,10 +70,14 @@ def market(**api: Any) -> Api:
     shop = Api.objects.create(**{**fields, **api})
     Route.objects.create(api=shop, name="shop-orders", path="/orders", upstream=upstream)
     Policy.objects.create(name="key-auth", scope="api", api=shop, config={"names": ["x-shop-key"]})
-    Api.objects.create(slug="inside", title="Inside", base_path="/inside")
+    inside = Api.objects.create(slug="inside", title="Inside", base_path="/inside")
     free = Plan.objects.create(name="free", title="Free")
     Policy.objects.create(name="rate-limit", scope="plan", plan=free, config={"limits": [{"amount": 60}]})
-    Plan.objects.create(name="gold", title="Gold", approval="manual")
+    gold = Plan.objects.create(name="gold", title="Gold", approval="manual")
+    elsewhere = Plan.objects.create(name="elsewhere", title="Elsewhere")
+    for plan in (free, gold):
+        plan.apis.add(shop)
+    elsewhere.apis.add(inside)
     publish("market", "olga")
     return shop
 

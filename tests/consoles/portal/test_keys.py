@@ -87,6 +87,7 @@ def test_an_app_has_an_api_once():
         ({"title": "x" * 101}, "title"),
         ({"title": "a\0b"}, "title"),
         ({"title": "x", "plan": "unknown"}, "plan"),
+        ({"title": "x", "plan": "elsewhere"}, "plan"),
         ({"title": "x", "app": ""}, "app"),
     ],
 )

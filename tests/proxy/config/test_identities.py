@@ -41,6 +41,29 @@ def test_a_subscription_follows_the_file():
     assert Subscription.objects.get().status == "accepted"
 
 
+def test_a_subscription_is_to_a_plan_that_is_sold_on_its_api():
+    head = "format: 1\nplans: [{name: gold, apis: %s}]\napis: [{slug: shop}, {slug: stock}]\n"
+    rest = "apps: [{name: a}]\nsubscriptions: [{app: a, api: shop, plan: gold}]\n"
+    refused = declarative.read(head % "[stock]" + rest).problems
+    assert [(item.object, item.field, item.line) for item in refused] == [
+        ("subscription a to shop", "plan", 5)
+    ]
+    assert "not sold on api 'shop'" in refused[0].reason
+    assert declarative.read(head % "[]" + rest).problems
+    declarative.apply(head % "[shop]" + rest)
+    # What is subscribed stays when the Api is taken off the Plan, and the file may say so.
+    declarative.apply(head % "[]" + rest)
+    assert Subscription.objects.get().status == "accepted"
+    assert declarative.read(head % "[]" + rest.replace("a}", "b}").replace("app: a", "app: b")).problems
+
+
+def test_an_export_says_what_plans_are_sold_on():
+    declarative.apply(HEAD)
+    text = declarative.export()
+    assert text.count("apis:") == 3 and text.count("- shop") == 2
+    assert declarative.apply(text) == []
+
+
 def test_people_and_apps_follow_the_file():
     declarative.apply(HEAD + "developers: [{email: a@b.co, name: Ada}]\napps: [{name: a, developer: a@b.co}]")
     declarative.apply(HEAD + "developers: [{email: a@b.co, active: false}]\napps: [{name: a, active: false}]")

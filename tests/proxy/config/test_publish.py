@@ -203,6 +203,44 @@ def test_rolling_back_keeps_what_subscriptions_are_to():
     assert Api.objects.get().lifecycle == "retired" and not Route.objects.exists()
 
 
+def test_rolling_back_a_plan_that_stays_is_sold_on_what_there_is_then():
+    Api.objects.create(slug="shop")
+    publish()
+    gold, late = Plan.objects.create(name="gold"), Api.objects.create(slug="late")
+    gold.apis.set([late, Api.objects.get(slug="shop")])
+    Subscription.objects.create(
+        app=App.objects.create(name="mobile"), api=Api.objects.get(slug="shop"), plan=gold
+    )
+    publish()
+    rollback(1)
+    assert draft_document().plans == (d.Plan("gold", apis=("shop",)),)
+
+
+def test_what_a_plan_is_sold_on_is_written_published_and_told_as_a_difference():
+    write_draft(SHOP)
+    plan = Plan.objects.get()
+    assert sorted(plan.apis.values_list("slug", flat=True)) == ["draft", "shop"]
+    publish()
+    narrow = change(SHOP, plans=(change(SHOP.plans[0], apis=("shop",)),))
+    write_draft(narrow)
+    assert draft_document() == narrow
+    assert Plan.objects.get().edition > plan.edition
+    (told,) = check_draft().changes
+    assert told.object == "plan gold" and told.details == ('apis: removed ["draft"]',)
+    write_draft(change(narrow, plans=(change(narrow.plans[0], apis=()),)))
+    assert draft_document().plans[0].apis == () and not Plan.objects.get().apis.exists()
+
+
+def test_a_revision_of_before_plans_named_their_apis_sells_them_on_all():
+    write_draft(SHOP)
+    row = publish().revision
+    raw = msgspec.json.decode(row.document)
+    del raw["plans"][0]["apis"]
+    Revision.objects.update(document=msgspec.json.encode(raw).decode())
+    assert live_document().plans[0].apis == ("draft", "shop")
+    assert check_draft().changes == []
+
+
 def test_rolling_back_leaves_out_policies_of_apps_that_are_gone():
     app = App.objects.create(name="mobile")
     Policy.objects.create(name="request-size", scope="consumer", app=app)
@@ -233,7 +271,7 @@ def test_a_revision_that_cannot_be_read_stops_nobody_from_publishing():
 
 def test_publishing_takes_a_fixed_number_of_queries(django_assert_max_num_queries):
     routes = tuple(d.Route(f"r{n}", PathMatch("exact", f"/{n}"), upstream="products") for n in range(300))
-    write_draft(change(SHOP, apis=(d.Api("many", routes=routes),)))
+    write_draft(change(SHOP, plans=(), apis=(d.Api("many", routes=routes),)))
     with django_assert_max_num_queries(25):
         publish()
 

@@ -192,8 +192,16 @@ def test_unreachable_routes_are_warnings():
     shadow = change(ROUTE, name="shadow")
     snapshot, problems = check(change(GOOD, apis=(change(API, routes=(ROUTE, shadow)),)), ())
     assert problems == []
-    (warning,) = warnings_of(snapshot)
+    (warning,) = warnings_of(GOOD, snapshot)
     assert warning.object == "route shadow" and "never reached because of route list" in warning.reason
+
+
+def test_a_plan_names_apis_that_there_are_each_once():
+    plan = d.Plan("gold", apis=("shop", "nowhere"))
+    assert found(change(GOOD, plans=(plan,))) == {("plan gold", "apis[1]")}
+    assert found(change(GOOD, plans=(change(plan, apis=("shop", "shop")),))) == {("plan gold", "apis")}
+    for apis in (None, (), ("shop",)):
+        assert not found(change(GOOD, plans=(change(plan, apis=apis),)))
 
 
 def test_wrong_kinds_of_values_are_all_found():

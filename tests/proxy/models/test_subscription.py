@@ -12,11 +12,9 @@ pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
 @pytest.fixture
 def subscription():
-    return Subscription.objects.create(
-        app=App.objects.create(name="shop"),
-        api=Api.objects.create(slug="products"),
-        plan=Plan.objects.create(name="gold"),
-    )
+    api, plan = Api.objects.create(slug="products"), Plan.objects.create(name="gold")
+    plan.apis.add(api)
+    return Subscription.objects.create(app=App.objects.create(name="shop"), api=api, plan=plan)
 
 
 @pytest.mark.parametrize("status", ["pending", "accepted", "paused"])
@@ -36,6 +34,20 @@ def test_what_is_over_is_in_nobodys_way(subscription, status):
     again.full_clean()
     again.save()
     assert Subscription.objects.count() == 2
+
+
+def test_a_plan_is_subscribed_where_it_is_sold_and_what_is_subscribed_stays(subscription):
+    subscription.plan.apis.clear()
+    subscription.status = "accepted"
+    subscription.full_clean()
+    subscription.plan = Plan.objects.create(name="free")
+    with pytest.raises(ValidationError, match="free is not sold on products"):
+        subscription.full_clean()
+    other = Subscription(
+        app=App.objects.create(name="other"), api=subscription.api, plan=Plan.objects.get(name="gold")
+    )
+    with pytest.raises(ValidationError, match="gold is not sold on products"):
+        other.full_clean()
 
 
 def test_a_plan_in_use_is_not_deleted(subscription):
