@@ -78,6 +78,13 @@ def owners() -> Any:
     return Membership.objects.filter(role=Role.OWNER, user__is_active=True)
 
 
+def is_last_owner(membership: Membership) -> bool:
+    """Whether nobody else could manage members. Holds all owners until the end of the transaction, so that
+    two of them cannot send each other away."""
+    keys = owners().select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True)
+    return not set(keys) - {membership.pk}
+
+
 def new_password(membership: Membership) -> str:
     """Give a member a generated password in place of theirs; returned once."""
     password = generated_password()

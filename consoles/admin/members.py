@@ -48,7 +48,7 @@ class MemberForm(ObjectForm):
         """Somebody must be left who can manage members."""
         cleaned = super().clean()
         stays = cleaned.get("role") == Role.OWNER and cleaned.get("active")
-        if not stays and not access.owners().exclude(pk=self.instance.pk).exists():
+        if not stays and access.is_last_owner(self.instance):
             raise ValidationError("This is the last owner. Make somebody else an owner first.")
         return cleaned
 

@@ -30,6 +30,7 @@ INSIGHT = Need(Role.EDITOR, Scope.READ)
 WRITE = Need(Role.EDITOR, Scope.WRITE)
 PUBLISH = Need(Role.PUBLISHER, Scope.PUBLISH)
 KEYS = Need(Role.EDITOR, Scope.KEYS)
+MEMBERS = Need(Role.OWNER, Scope.MEMBERS)
 OWN = Need(Role.VIEWER, None)
 """What people do for themselves, in the browser."""
 

@@ -16,6 +16,7 @@ from consoles.api.errors import not_found
 from consoles.api.gateway import GatewaySet
 from consoles.api.keys import KeySet
 from consoles.api.match import MatchSet
+from consoles.api.members import MemberSet
 from consoles.api.plans import PlanSet
 from consoles.api.policies import PolicySet
 from consoles.api.policy_kinds import PolicyKindSet
@@ -46,6 +47,7 @@ for _prefix, _view, _name in (
     ("revisions", RevisionSet, "revision"),
     ("audit", AuditEntrySet, "audit"),
     ("tokens", TokenSet, "token"),
+    ("members", MemberSet, "member"),
 ):
     router.register(_prefix, _view, basename=_name)
 

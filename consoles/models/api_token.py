@@ -29,6 +29,7 @@ class Scope(models.TextChoices):
     WRITE = "write", "change the draft, Apps, Developers and Subscriptions"
     PUBLISH = "publish", "publish and roll back"
     KEYS = "keys", "issue, roll and revoke keys"
+    MEMBERS = "members", "see and manage the members of the console"
 
 
 def validate_scopes(value: object) -> None:

@@ -7,14 +7,15 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern
 
 from consoles.api import urls
-from consoles.models import AuditEntry, Role
+from consoles.models import AuditEntry, Membership, Role
 from consoles.models.api_token import Scope
 from tests.consoles.api.conftest import ROOT, Caller, make_token
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
 VIEWER, EDITOR, PUBLISHER = Role.VIEWER, Role.EDITOR, Role.PUBLISHER
-READ, WRITE, PUBLISH, KEYS = Scope.READ, Scope.WRITE, Scope.PUBLISH, Scope.KEYS
+READ, WRITE, PUBLISH, KEYS, MEMBERS = Scope.READ, Scope.WRITE, Scope.PUBLISH, Scope.KEYS, Scope.MEMBERS
+OWNER = Role.OWNER
 MAX_QUERIES = 30
 WHOLE_DRAFT = 60
 """Going back rewrites the whole draft: more statements, but as many for two thousand Routes."""
@@ -74,6 +75,9 @@ MATRIX |= {
         f"analytics-{name}": {"GET": (VIEWER, READ)}
         for name in ("totals", "top", "errors", "timeline", "latency")
     },
+    "member-list": {"GET": (OWNER, MEMBERS), "POST": (OWNER, MEMBERS)},
+    "member-detail": dict.fromkeys(("GET", "PUT", "PATCH", "DELETE"), (OWNER, MEMBERS)),
+    "member-password": {"POST": (OWNER, MEMBERS)},
     "traffic": {"GET": (VIEWER, READ)},
     "traffic-record": {"GET": (VIEWER, READ)},
     "schema": {"GET": (VIEWER, READ)},
@@ -107,6 +111,7 @@ def address(template, world):
         "certificates": world.certificate.pk,
         "audit": entry.pk,
         "tokens": 1,
+        "members": Membership.objects.filter(role=VIEWER).values_list("pk", flat=True).first(),
     }
     pk = world.target.pk if "targets" in template else ids.get(noun, 0)
     return "/" + template.replace("<int:upstream_pk>", str(world.upstream.pk)).replace(
