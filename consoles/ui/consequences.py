@@ -37,7 +37,13 @@ def consequences_of(row: models.Model) -> Consequences:
         counted[rows.model] += rows.count()
     counted[type(row)] -= 1
     return Consequences(
-        [(number, _name(model, number)) for model, number in counted.items() if number > 0], [], 0
+        [
+            (number, _name(model, number))
+            for model, number in counted.items()
+            if number > 0 and not model._meta.auto_created
+        ],
+        [],
+        0,
     )
 
 

@@ -38,6 +38,7 @@ MATRIX = {
     "password": {"GET": V, "POST": V},
     "publish": {"GET": V, "POST": P},
     **_family("apis"),
+    "apis-subscription": {"POST": E},
     **_family("routes"),
     **_family("upstreams"),
     **_family("targets"),

@@ -33,6 +33,7 @@ def make_world() -> World:
     api = Api.objects.create(slug="shop", title="Shop", base_path="/shop")
     route = Route.objects.create(api=api, name="shop-orders", path="/orders", upstream=upstream)
     plan = Plan.objects.create(name="gold", title="Gold")
+    plan.apis.add(api)
     policy = Policy.objects.create(name="key-auth", scope="api", api=api)
     Policy.objects.create(name="rate-limit", scope="plan", plan=plan, config={"limits": [{"amount": 5}]})
     developer = Developer.objects.create(email="dana@example.test", name="Dana")
