@@ -8,9 +8,13 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils import timezone
+from msgspec.structs import astuple
 
+from analytics import queries
+from analytics.questions import CLASSES, EVERYTHING, last
 from consoles.admin.certificates import WARN_DAYS, expiry
 from consoles.models import AuditEntry
+from consoles.ui.charts import COLOURS, NAMES, duration
 from consoles.ui.menu import Entry
 from consoles.ui.node import node_state, target_health
 from consoles.ui.pages import Page
@@ -18,6 +22,8 @@ from proxy.config.publish import live_revision
 from proxy.models import Api, App, Certificate, Credential, Plan, Policy, Route, Subscription
 
 SHOWN = 6
+RECENT_SECONDS = 300
+"""What is said of "now" until the live view says it better."""
 LIMITS = ("rate-limit",)
 
 
@@ -30,13 +36,20 @@ class Overview(Page):
         """The page; htmx asks for the node alone."""
         if self.wants_part == "node":
             return self.render("admin/overview_node.html", self._node())
-        return self.answer({"title": "Overview", **self._node(), **self._waiting(), **self._steps()})
+        legend = [(name, NAMES.get(name, name), COLOURS[name]) for name in CLASSES if name != "1xx"]
+        context = {"title": "Overview", "legend": legend}
+        return self.answer({**context, **self._node(), **self._waiting(), **self._steps()})
 
     def _node(self) -> dict[str, Any]:
         state, health = node_state(), target_health()
+        totals = queries.totals(last(RECENT_SECONDS, EVERYTHING))
         targets = [good for targets in health.values() for good in targets.values()]
         return {
             "node": state,
+            "recent_minutes": RECENT_SECONDS // 60,
+            "rate": totals.count / RECENT_SECONDS,
+            "failed": totals.failures / RECENT_SECONDS,
+            "latency": [duration(value) for value in astuple(totals.latency)],
             "in_flight": sum(worker.in_flight for worker in state.alive),
             "connections": sum(worker.connections for worker in state.alive),
             "targets": len(targets),

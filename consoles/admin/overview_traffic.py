@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
 from analytics import queries
+from analytics.models import IngestTotals
 from analytics.questions import EVERYTHING, last
 from consoles.ui.charts import chart, duration
 from consoles.ui.pages import Page
@@ -41,6 +42,9 @@ class OverviewTraffic(Page):
         )
         return {
             "totals": totals,
+            "data_to": IngestTotals.objects.filter(records__gt=0)
+            .values_list("updated_at", flat=True)
+            .first(),
             "rate": totals.count / seconds,
             "p50": duration(totals.latency.p50),
             "p95": duration(totals.latency.p95),

@@ -29,6 +29,8 @@ def _family(path, *, read=V, write=E, create=True, edit=True, delete=True):
 MATRIX = {
     "overview": {"GET": V},
     "overview-traffic": {"GET": V},
+    "tail": {"GET": V},
+    "tail-request": {"GET": V},
     "traffic": {"GET": V},
     "traffic-detail": {"GET": V},
     "search": {"GET": V},
