@@ -70,6 +70,12 @@ def _text(value: Any) -> str:
     return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
 
 
+def _written(row: AuditEntry) -> str:
+    """All that it changed, as one text."""
+    lines = [f"{one['field']}: {_text(one.get('before'))} → {_text(one.get('after'))}" for one in row.changes]
+    return "; ".join(" ".join(line.split()) for line in lines)
+
+
 class Audit(Family):
     """All entries."""
 
@@ -94,6 +100,8 @@ class Audit(Family):
         Column(
             "fields", "Fields", lambda row: ", ".join(str(one["field"]) for one in row.changes[:4]), wide=True
         ),
+        Column("address", "From", lambda row: Code(row.address or ""), wide=True, extra=True),
+        Column("changes", "Changes", _written, wide=True, extra=True),
         Column("more", "Entry", lambda row: f"#{row.pk}", link=True),
     )
     filters = (

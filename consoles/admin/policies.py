@@ -14,7 +14,7 @@ from django.urls import URLPattern, path, reverse
 from consoles.models import Role
 from consoles.ui.cells import Badge, Code, Link
 from consoles.ui.changing import CreatePage
-from consoles.ui.family import Family
+from consoles.ui.family import Family, Switch
 from consoles.ui.fields import Lines
 from consoles.ui.forms import Group, ObjectForm
 from consoles.ui.listing import Column, Filter
@@ -275,6 +275,7 @@ class Policies(Family):
     search = ("name", "label", "api__slug", "route__name", "plan__name", "app__name")
     order = ("scope", "name", "position", "pk")
     pages: ClassVar = {"create": ChoosePolicy}
+    switch = Switch("mode", "enforce", "off", ("Enforce", "Turn off"), ("enforced", "off"))
     columns = (
         Column("name", "Policy", lambda row: row.name, link=True, sort="name"),
         Column("label", "Label", sort="label", wide=True),

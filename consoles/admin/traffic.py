@@ -2,92 +2,54 @@
 
 from __future__ import annotations
 
-import datetime
-import time
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlencode
 
-import msgspec
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.urls import path, reverse
 
 from analytics import traffic_log
+from analytics.limits import limit
 from analytics.models import RawRecord
 from analytics.questions import CLASSES, EVERYTHING, state_name
-from analytics.traffic_log import Cursor, LogFilters
-from consoles.ui.cells import Badge, Code, Copyable, Link, render
+from analytics.traffic_log import Cursor
+from consoles.admin.traffic_asked import MAX_TEXT, METHODS, RANGES, Asked, read
+from consoles.admin.traffic_columns import (
+    COLUMNS,
+    NAMES,
+    USUAL,
+    LogColumn,
+    cell_of,
+    columns_of,
+    moment,
+    status_badge,
+)
+from consoles.admin.traffic_curl import curl_of
+from consoles.ui.cells import Code, Copyable, Link, Snippet, Text, render
 from consoles.ui.charts import duration
 from consoles.ui.documents import urls_of
 from consoles.ui.menu import Entry
 from consoles.ui.pages import Page
+from consoles.ui.saved import SavedPage, saved_views
 from proxy.models import App
 
-RANGES = (("900", "15 minutes"), ("3600", "1 hour"), ("86400", "24 hours"), ("604800", "7 days"))
-METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-TEXTS = ("api", "route", "app", "client_ip", "target", "code", "policy", "text")
-LABELS = {
-    "api": "Api",
-    "route": "Route",
-    "app": "App",
-    "client_ip": "Caller",
-    "target": "Target",
-    "code": "Error code",
-    "policy": "Policy",
-    "method": "Method",
-    "status": "Status",
-    "status_class": "Status",
-    "longer_than": "Slower than",
-    "text": "Path",
-}
-MAX_TEXT = 200
+__all__ = ["MAX_TEXT", "METHODS"]
 
 
-class Chip(NamedTuple):
-    """A filter that is set, and the address without it."""
-
-    text: str
-    url: str
+def normal(given: QueryDict) -> str:
+    """The log's own address of what was sent."""
+    return asked_of(given).query()
 
 
-def asked(request: HttpRequest) -> dict[str, str]:
-    """The filters in the address, as text; what is not known is left out."""
-    names = (*TEXTS, "method", "status", "status_class", "longer_than", "refused", "since")
-    given = {name: request.GET.get(name, "").strip().replace("\0", "")[:MAX_TEXT] for name in names}
-    found = {name: value for name, value in given.items() if value}
-    for name in ("status", "longer_than"):
-        if not (
-            found.get(name, "0").isascii() and found.get(name, "0").isdigit() and len(found.get(name, "")) < 8
-        ):
-            del found[name]
-    allowed = {"method": METHODS, "status_class": CLASSES, "since": dict(RANGES)}
-    return {name: value for name, value in found.items() if value in allowed.get(name, (value,))}
+def asked_of(given: QueryDict) -> Asked:
+    """An address, read; the usual columns need not be named."""
+    found = read(given, NAMES)
+    return found._replace(columns=()) if found.columns == USUAL else found
 
 
-def filters_of(given: dict[str, str]) -> LogFilters:
-    """The same for the database."""
-    plain: dict[str, Any] = {
-        name: given[name] for name in (*TEXTS, "method", "status_class") if name in given
-    }
-    if "status" in given:
-        plain["status"] = int(given["status"])
-    if "longer_than" in given:
-        plain["longer_than"] = int(given["longer_than"]) * 1000
-    if "since" in given:
-        plain["start"] = time.time() - int(given["since"])
-    return msgspec.convert({**plain, "refused": "refused" in given}, LogFilters)
-
-
-def status_badge(row: RawRecord) -> Badge:
-    """The status, in words where there is none."""
-    if not row.status:
-        return Badge("no answer", "secondary")
-    colours: dict[int, Any] = {2: "green", 3: "blue", 4: "yellow", 5: "red"}
-    return Badge(str(row.status), colours.get(row.status // 100, "secondary"))
-
-
-def moment(row: RawRecord) -> datetime.datetime:
-    """When it arrived."""
-    return datetime.datetime.fromtimestamp(row.time, datetime.UTC)
+def recording() -> bool:
+    """Whether requests are kept at all."""
+    return limit("RAW_ROWS") > 0 and limit("RAW_DAYS") > 0
 
 
 class TrafficLog(Page):
@@ -97,42 +59,44 @@ class TrafficLog(Page):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """The log; htmx asks for the table alone."""
-        given = asked(request)
+        asked = asked_of(request.GET)
         after = Cursor.parse(request.GET.get("after", ""))
-        page = traffic_log.page(EVERYTHING, filters_of(given), after)
-        older = urlencode({**given, "after": str(page.next)}) if page.next else ""
+        page = traffic_log.page(EVERYTHING, asked.filters(), after)
+        columns = columns_of(asked)
+        query = asked.query()
         context = {
             "title": "Traffic log",
-            "given": given,
-            "rows": [self._shown(row) for row in page.records],
-            "older": older,
-            "newest": urlencode(given) if after else "",
-            "chips": self._chips(given),
+            "given": asked.given,
+            "asked": asked,
+            "hidden": _hidden(asked),
+            "columns": columns,
+            "offered": [(column, column in columns) for column in COLUMNS],
+            "rows": [self._shown(row, asked, columns) for row in page.records],
+            "older": asked.query(after=str(page.next)) if page.next else "",
+            "newest": f"?{query}" if after else "",
+            "chips": asked.chips(),
             "ranges": RANGES,
             "methods": METHODS,
             "classes": [name for name in CLASSES if name != "1xx"],
+            "recording": recording(),
+            "saved": saved_views(request.user, "traffic", query),
+            "download": f"{reverse('console:traffic-download')}?{query}",
         }
         return self.answer(context)
 
-    def _shown(self, row: RawRecord) -> dict[str, Any]:
+    def _shown(self, row: RawRecord, asked: Asked, columns: list[LogColumn]) -> dict[str, Any]:
         return {
             "row": row,
             "url": reverse("console:traffic-detail", args=[row.pk]),
-            "at": moment(row),
-            "status": status_badge(row),
-            "duration": duration(row.duration_us),
+            "cells": [cell_of(column, row, asked) for column in columns],
         }
 
-    def _chips(self, given: dict[str, str]) -> list[Chip]:
-        found = []
-        for name, value in given.items():
-            rest = {other: text for other, text in given.items() if other != name}
-            words = (
-                "refused only" if name == "refused" else f"{LABELS[name]}: {value}" if name in LABELS else ""
-            )
-            if words:
-                found.append(Chip(words + (" ms" if name == "longer_than" else ""), f"?{urlencode(rest)}"))
-        return found
+
+def _hidden(asked: Asked) -> list[tuple[str, str]]:
+    """What the filters of the page do not show but must send along."""
+    visible = ("text", "since", "status_class", "method", "longer_than", "refused")
+    found = [(name, value) for name, value in asked.given.items() if name not in visible]
+    return [*found, *(("not", f"{name}:{value}") for name, value in asked.without)]
 
 
 class TrafficDetail(Page):
@@ -165,8 +129,8 @@ class TrafficDetail(Page):
                     ("Id", Copyable(row.request_id)),
                     ("Trace", Code(row.trace_id)),
                     ("At", moment(row)),
-                    ("Host", row.host),
-                    ("Protocol", row.protocol),
+                    ("Host", _filter_link("host", row.host)),
+                    ("Protocol", _filter_link("protocol", row.protocol)),
                     ("Caller", _filter_link("client_ip", row.client_ip)),
                     ("User agent", row.user_agent),
                     ("Body", f"{row.bytes_in:,} bytes"),
@@ -179,7 +143,7 @@ class TrafficDetail(Page):
                     ("Route", _named(urls.get(f"route {row.route}"), row.route)),
                     ("Revision", row.revision),
                     ("App", Link(reverse("console:apps-detail", args=[app.pk]), row.app) if app else row.app),
-                    ("Plan", row.plan),
+                    ("Plan", _filter_link("plan", row.plan)),
                     ("Only observed", row.observed),
                     ("Target", _filter_link("target", row.target)),
                     ("Tries", row.tries),
@@ -193,6 +157,16 @@ class TrafficDetail(Page):
                     ("Whole time", duration(row.duration_us)),
                     ("Time of the upstream", duration(row.upstream_us) if row.target else None),
                     ("Body", f"{row.bytes_out:,} bytes"),
+                ],
+            ),
+            (
+                "Send it again",
+                [
+                    ("With curl", Snippet(curl_of(row))),
+                    (
+                        "Left out",
+                        Text("Query, body and other headers, which are not recorded. KEY is yours to set."),
+                    ),
                 ],
             ),
         ]
@@ -219,4 +193,5 @@ urlpatterns = [
     path("traffic/", TrafficLog.as_view(), name="traffic"),
     path("traffic/<int:pk>/", TrafficDetail.as_view(), name="traffic-detail"),
 ]
+saved_pages = [SavedPage("traffic", "Traffic log", "console:traffic", normal)]
 menu = [Entry("", 10, "Traffic log", "wave-sine", "console:traffic")]

@@ -3,5 +3,6 @@
 from consoles.models.api_token import ApiToken
 from consoles.models.audit_entry import AuditEntry
 from consoles.models.membership import Membership, Role
+from consoles.models.saved_view import SavedView
 
-__all__ = ["ApiToken", "AuditEntry", "Membership", "Role"]
+__all__ = ["ApiToken", "AuditEntry", "Membership", "Role", "SavedView"]

@@ -36,8 +36,12 @@ class Membership(models.Model):
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="membership")
     role = models.PositiveSmallIntegerField(choices=Role.choices, default=Role.VIEWER)
     theme = models.CharField(max_length=8, choices=Theme.choices, default=Theme.SYSTEM)
+    shortcuts = models.BooleanField(default=True, editable=False)
+    """Whether single keys do something (WCAG 2.2, 2.1.4)."""
     temporary_password = models.BooleanField(default=True, editable=False)
     """The password was generated and has not been changed since."""
+    first_run_done = models.BooleanField(default=False, editable=False)
+    """The first steps are not to be shown any more after signing in."""
 
     class Meta:
         ordering = ["user__username"]

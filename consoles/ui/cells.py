@@ -41,6 +41,18 @@ class Text(NamedTuple):
     text: str
 
 
+class Moment(NamedTuple):
+    """A time whose seconds matter."""
+
+    at: datetime.datetime
+
+
+class Snippet(NamedTuple):
+    """A command on a block of its own, with a button that copies it."""
+
+    text: str
+
+
 class Copyable(NamedTuple):
     """Code with a button that copies it."""
 
@@ -113,6 +125,24 @@ def _time(value: datetime.datetime) -> SafeString:
     )
 
 
+def _moment(value: Moment) -> SafeString:
+    utc = value.at.astimezone(datetime.UTC)
+    return format_html(
+        '<time datetime="{}" title="{} UTC" data-seconds>{} UTC</time>',
+        utc.isoformat(timespec="milliseconds"),
+        f"{utc:%Y-%m-%d %H:%M:%S}.{utc.microsecond // 1000:03}",
+        f"{utc:%Y-%m-%d %H:%M:%S}",
+    )
+
+
+def _snippet(value: Snippet) -> SafeString:
+    return format_html(
+        '<pre class="snippet" tabindex="0">{0}</pre>'
+        '<button type="button" class="btn btn-sm" data-copy="{0}">Copy</button>',
+        value.text,
+    )
+
+
 def _items(value: list[Any] | tuple[Any, ...]) -> SafeString:
     shown = [render(Code(item) if isinstance(item, str) else item) for item in value[:MAX_ITEMS]]
     more = f" and {len(value) - MAX_ITEMS} more" if len(value) > MAX_ITEMS else ""
@@ -125,6 +155,8 @@ _MAKERS: dict[type, Any] = {
     Code: _code,
     Text: _text,
     Copyable: _copyable,
+    Moment: _moment,
+    Snippet: _snippet,
     bool: _bool,
     int: _number,
     float: _float,

@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from consoles import audit
+from consoles import access, audit
 from consoles.models import Role
 from consoles.ui.consequences import Consequences, consequences_of
 from consoles.ui.forms import ObjectForm
@@ -55,6 +55,12 @@ class WritePage(FamilyPage):
         row = self.family.model._default_manager.select_for_update().filter(pk=pk).first()
         if row is None:
             raise Http404
+        return self.changeable(row)
+
+    def changeable(self, row: Any) -> Any:
+        """The row; raises `Denied` unless this account may change it."""
+        if not self.family.may_change(self.request.user, row):
+            raise access.Denied(self.family.write)
         return row
 
     def done(self, verb: str, row: Any, note: str = "") -> None:
@@ -96,7 +102,7 @@ class EditPage(WritePage):
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The form as stored."""
-        row = self.row(pk)
+        row = self.changeable(self.row(pk))
         form = self.family.form_class(row, request.GET)(instance=row)
         return self.show(form, f"Edit {row}", self.family.url("detail", row))
 
@@ -144,7 +150,7 @@ class DeletePage(WritePage):
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         """What would happen."""
-        row = self.row(pk)
+        row = self.changeable(self.row(pk))
         return self._ask(row, consequences_of(row))
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponseBase:

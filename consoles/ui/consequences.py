@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from django.db import models
@@ -23,19 +24,26 @@ class Consequences(NamedTuple):
 
 def consequences_of(row: models.Model) -> Consequences:
     """As the database's own rules say."""
-    collector = Collector(using=row._state.db or "default")
+    return consequences_of_all([row])
+
+
+def consequences_of_all(rows: Sequence[models.Model]) -> Consequences:
+    """Of deleting several objects of one kind."""
+    if not rows:
+        return Consequences([], [], 0)
+    collector = Collector(using=rows[0]._state.db or "default")
     try:
-        collector.collect([row])
+        collector.collect(rows)
     except ProtectedError as error:
         return _kept(set(error.protected_objects))
     except RestrictedError as error:
         return _kept(set(error.restricted_objects))
     counted: Counter[type[models.Model]] = Counter()
-    for model, rows in collector.data.items():
-        counted[model] += len(rows)
-    for rows in collector.fast_deletes:
-        counted[rows.model] += rows.count()
-    counted[type(row)] -= 1
+    for model, collected in collector.data.items():
+        counted[model] += len(collected)
+    for found in collector.fast_deletes:
+        counted[_model_of(found)] += found.count() if isinstance(found, models.QuerySet) else len(found)
+    counted[type(rows[0])] -= len(rows)
     return Consequences(
         [
             (number, _name(model, number))
@@ -47,9 +55,17 @@ def consequences_of(row: models.Model) -> Consequences:
     )
 
 
+def _model_of(found: Sequence[models.Model] | models.QuerySet[models.Model]) -> type[models.Model]:
+    return found.model if isinstance(found, models.QuerySet) else type(found[0])
+
+
 def _kept(rows: set[Any]) -> Consequences:
-    ordered = sorted(rows, key=str)
-    return Consequences([], [(_name(type(one), 1), link_to(one)) for one in ordered[:SHOWN]], len(rows))
+    shown: list[Any] = []
+    for model in sorted({type(one) for one in rows}, key=lambda one: str(one._meta.label)):
+        first = sorted(one.pk for one in rows if type(one) is model)[: SHOWN - len(shown)]
+        # With what their names are made of: thousands may be in the way, each with a query for its name.
+        shown += sorted(model._default_manager.filter(pk__in=first).select_related(), key=str)
+    return Consequences([], [(_name(type(one), 1), link_to(one)) for one in shown], len(rows))
 
 
 def _name(model: type[models.Model], number: int) -> str:

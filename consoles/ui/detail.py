@@ -20,7 +20,7 @@ class DetailPage(FamilyPage):
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         """The page."""
         row = self.row(pk)
-        may_write = access.may(request.user, self.family.write)
+        may_write = self.family.may_change(request.user, row)
         return self.answer(
             {
                 "family": self.family,

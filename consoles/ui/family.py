@@ -7,12 +7,14 @@ detail, create, edit and delete pages, its place in the menu and in the search.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.db.models import Q
 from django.urls import URLPattern, reverse
 
+from consoles import access
 from consoles.models import Role
 from consoles.ui.cells import Link
 
@@ -43,6 +45,32 @@ class Action:
             post,
             style,
         )
+
+
+class Switch(NamedTuple):
+    """The field that turns an object on and off, its two values, and what people call that."""
+
+    field: str
+    on: Any = True
+    off: Any = False
+    labels: tuple[str, str] = ("Enable", "Disable")
+    states: tuple[str, str] = ("enabled", "disabled")
+
+
+class Bulk(NamedTuple):
+    """What can be done to many objects of a list at once: `enable`, `disable` or `delete`."""
+
+    name: str
+    label: str
+    icon: str
+    style: str = ""
+
+
+USUAL_SWITCHES = (
+    Switch("enabled"),
+    Switch("active", labels=("Activate", "Suspend"), states=("active", "suspended")),
+)
+"""Those of models that have such a field."""
 
 
 class Family:
@@ -78,6 +106,8 @@ class Family:
     creatable: ClassVar[bool] = True
     editable: ClassVar[bool] = True
     deletable: ClassVar[bool] = True
+    switch: ClassVar[Switch | None] = None
+    """Unless it is one of the usual ones."""
 
     def rows(self) -> models.QuerySet[Any]:
         """All objects with what lists and details show of them."""
@@ -117,6 +147,34 @@ class Family:
     def kept(self, row: Any) -> str:
         """Why it may not be deleted, besides what the database protects; empty if it may."""
         return ""
+
+    def may_change(self, user: Any, row: Any) -> bool:
+        """Whether this account may change or delete this object."""
+        return access.may(user, self.write)
+
+    def switched_by(self) -> Switch | None:
+        """What turns its objects on and off, if anything does."""
+        if self.switch is not None or not self.editable:
+            return self.switch if self.editable else None
+        return next((one for one in USUAL_SWITCHES if self._has_boolean(one.field)), None)
+
+    def _has_boolean(self, name: str) -> bool:
+        try:
+            return isinstance(self.model._meta.get_field(name), models.BooleanField)
+        except FieldDoesNotExist:
+            return False
+
+    def bulk(self) -> list[Bulk]:
+        """What its list offers for many objects at once."""
+        found, switch = [], self.switched_by()
+        if switch is not None:
+            found = [
+                Bulk("enable", switch.labels[0], "circle-check"),
+                Bulk("disable", switch.labels[1], "player-pause"),
+            ]
+        if self.deletable and "delete" not in self.pages:
+            found.append(Bulk("delete", "Delete", "trash", "btn-ghost-danger"))
+        return found
 
     def form_class(self, row: Any, data: Any) -> type[ObjectForm]:
         """The form for an object; `data` is what was sent, or the query of the page that asks for it."""

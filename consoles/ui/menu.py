@@ -15,7 +15,9 @@ SECTIONS = ("", "Traffic", "Gateway", "Consumers", "Changes", "Settings")
 
 
 class Entry(NamedTuple):
-    """One line of the menu. `under` is the start of the addresses that belong to it."""
+    """One line of the menu. `under` is the start of the addresses that belong to it; `key` is the letter that
+    leads there after `g`, by default the first of the label that is still free.
+    """
 
     section: str
     place: int
@@ -24,6 +26,7 @@ class Entry(NamedTuple):
     url_name: str
     role: Role = Role.VIEWER
     under: str = ""
+    key: str = ""
 
 
 class Item(NamedTuple):
@@ -33,6 +36,7 @@ class Item(NamedTuple):
     icon: str
     url: str
     current: bool
+    key: str = ""
 
 
 def entries() -> list[Entry]:
@@ -54,14 +58,28 @@ def entries() -> list[Entry]:
     return sorted(found, key=lambda entry: (SECTIONS.index(entry.section), entry.place, entry.label))
 
 
+def jump_keys(found: list[Entry]) -> dict[str, str]:
+    """The letter of each entry by its URL's name: the same for every role, so that it can be learnt."""
+    keys = {entry.url_name: entry.key for entry in found if entry.key}
+    for entry in found:
+        if entry.url_name not in keys:
+            letters = (letter for letter in entry.label.lower() if letter.isascii() and letter.isalpha())
+            keys[entry.url_name] = next((one for one in letters if one not in keys.values()), "")
+    return keys
+
+
 def menu_for(user: Any, path: str) -> list[tuple[str, list[Item]]]:
     """Sections and their items, as this user sees them on the page at `path`."""
     shown: dict[str, list[Item]] = {}
-    for entry in entries():
+    found = entries()
+    keys = jump_keys(found)
+    for entry in found:
         if not may(user, entry.role):
             continue
         url = reverse(entry.url_name)
         under = entry.under or url
         current = path == url or (bool(entry.section) and path.startswith(under))
-        shown.setdefault(entry.section, []).append(Item(entry.label, entry.icon, url, current))
+        shown.setdefault(entry.section, []).append(
+            Item(entry.label, entry.icon, url, current, keys[entry.url_name])
+        )
     return list(shown.items())

@@ -39,9 +39,9 @@ class Page(View):
             return HttpResponseNotAllowed([*needed, *(["HEAD"] if "GET" in needed else [])])
         try:
             access.require(request.user, needed[str(method)])
+            response = super().dispatch(request, *args, **kwargs)
         except access.Denied as denied:
             return self.denied(denied)
-        response = super().dispatch(request, *args, **kwargs)
         response.headers.setdefault("Cache-Control", "no-store")
         patch_vary_headers(response, ["HX-Request"])
         return response
@@ -87,8 +87,10 @@ class FamilyPage(Page):
 
 def layout(request: HttpRequest) -> dict[str, Any]:
     """What the layout shows on every page."""
+    menu = menu_for(request.user, request.path)
     return {
-        "menu": menu_for(request.user, request.path),
+        "menu": menu,
+        "jumps": [item for _, items in menu for item in items if item.key],
         "membership": access.membership_of(request.user),
         "role": access.role_of(request.user),
         "unpublished": unpublished_changes(),

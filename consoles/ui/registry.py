@@ -65,11 +65,14 @@ def urls() -> list[URLPattern]:
 
 
 def _family_urls(family: Family) -> list[URLPattern]:
-    from consoles.ui import changing, detail, listing
+    from consoles.ui import bulk, changing, detail, download, list_page
 
+    listed = "list" not in family.pages
     kinds: list[tuple[str, str, Any, bool]] = [
         ("create", "new/", changing.CreatePage, family.creatable),
-        ("list", "", listing.ListPage, True),
+        ("list", "", list_page.ListPage, True),
+        ("download", "download/", download.DownloadPage, listed),
+        ("bulk", "bulk/", bulk.BulkPage, listed and bool(family.bulk())),
         ("detail", "<int:pk>/", detail.DetailPage, True),
         ("edit", "<int:pk>/edit/", changing.EditPage, family.editable),
         ("delete", "<int:pk>/delete/", changing.DeletePage, family.deletable),

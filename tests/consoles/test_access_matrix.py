@@ -19,6 +19,8 @@ V, E, P, O = Role.VIEWER, Role.EDITOR, Role.PUBLISHER, Role.OWNER  # noqa: E741 
 
 def _family(path, *, read=V, write=E, create=True, edit=True, delete=True):
     rows = {f"{path}-list": {"GET": read}}
+    rows |= {f"{path}-download": {"GET": read}}
+    rows |= {f"{path}-bulk": {"POST": write}} if edit or delete else {}
     rows |= {f"{path}-detail": {"GET": read}}
     rows |= {f"{path}-create": {"GET": write, "POST": write}} if create else {}
     rows |= {f"{path}-edit": {"GET": write, "POST": write}} if edit else {}
@@ -33,12 +35,24 @@ MATRIX = {
     "tail-request": {"GET": V},
     "traffic": {"GET": V},
     "traffic-detail": {"GET": V},
+    "traffic-download": {"GET": V},
     "search": {"GET": V},
+    "shortcuts": {"POST": V},
+    "views-save": {"POST": V},
+    "views-edit": {"GET": V, "POST": V},
     "pick": {"GET": E},
     "match": {"GET": V},
     "theme": {"POST": V},
     "password": {"GET": V, "POST": V},
     "publish": {"GET": V, "POST": P},
+    "first-run": {"GET": V, "POST": E},
+    "first-run-publish": {"POST": P},
+    "first-run-done": {"POST": V},
+    "first-run-call": {"GET": V},
+    "first-run-protect": {"GET": V, "POST": E},
+    "first-run-limit": {"GET": V, "POST": E},
+    "first-run-portal": {"GET": V, "POST": E},
+    "demo-traffic": {"GET": V, "POST": E},
     **_family("apis"),
     "apis-subscription": {"POST": E},
     **_family("routes"),

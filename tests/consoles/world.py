@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from analytics.models import RawRecord
-from consoles.models import AuditEntry, Membership
+from consoles.models import AuditEntry, Membership, SavedView
 from proxy.config.publish import publish
 from proxy.identity.issue import issue_key
 from proxy.models import Api, App, Developer, Gateway, Plan, Policy, Route, Subscription, Target, Upstream
@@ -49,12 +49,15 @@ def make_world() -> World:
     record = RawRecord.objects.create(
         **msgspec.structs.asdict(traffic_record(api="shop", route="shop-orders"))
     )
+    view = SavedView.objects.create(owner=user, page="routes", name="mine")
     return World(
         {
+            "views": view,
             "traffic": record,
             "upstreams": upstream,
             "targets": target,
             "apis": api,
+            "first-run": api,
             "routes": route,
             "plans": plan,
             "policies": policy,

@@ -7,10 +7,11 @@
 
   // Times are sent in UTC and shown in the viewer's zone; the title keeps UTC.
   const format = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const precise = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
   function localTimes(root) {
     all("time[datetime]", root).forEach((element) => {
       const moment = new Date(element.getAttribute("datetime"));
-      if (!isNaN(moment)) element.textContent = format.format(moment);
+      if (!isNaN(moment)) element.textContent = ("seconds" in element.dataset ? precise : format).format(moment);
     });
   }
 
@@ -18,12 +19,35 @@
     localTimes(root);
     all("[data-rows-add]", root).forEach((button) => { button.hidden = false; });
     all("[data-spare]", root).forEach(dropSpare);
+    all("[data-tick-all], [data-copy-address]", root).forEach((one) => { one.hidden = false; });
+    countTicked();
   }
+
+  // Rows that are ticked, for what can be done to many at once
+  function countTicked() {
+    const form = $("[data-bulk]");
+    if (!form) return;
+    const boxes = all("[data-tick]");
+    const ticked = boxes.filter((box) => box.checked).length;
+    form.classList.toggle("bulk-none", !ticked);
+    all("button", form).forEach((button) => { button.disabled = !ticked; });
+    $("[data-bulk-count]", form).textContent = ticked ? `${ticked} selected` : "None selected";
+    const every = $("[data-tick-all]");
+    if (every) { every.checked = ticked === boxes.length; every.indeterminate = ticked > 0 && ticked < boxes.length; }
+  }
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-tick-all]")) all("[data-tick]").forEach((box) => { box.checked = event.target.checked; });
+    if (event.target.matches("[data-tick], [data-tick-all]")) countTicked();
+  });
 
   // Search palette
   function openPalette() {
     const palette = $("#palette");
-    if (palette && !palette.open) { palette.showModal(); $("#palette-text").select(); }
+    if (!palette || palette.open) return;
+    all("dialog[open]").forEach((dialog) => dialog.close());
+    palette.showModal();
+    $("#palette-text").select();
+    htmx.trigger("#palette-text", "opened");
   }
   function moveInPalette(event) {
     const links = all("#palette a");
@@ -55,10 +79,20 @@
     if (first) first.focus();
   }
 
+  function copy(button, text) {
+    const words = $("[data-copy-words]", button) || button;
+    navigator.clipboard.writeText(text).then(() => {
+      const before = words.textContent;
+      words.textContent = "Copied";
+      announce("Copied");
+      setTimeout(() => { words.textContent = before; }, 1500);
+    });
+  }
+
   document.addEventListener("click", (event) => {
-    const target = event.target.closest("[data-opens=palette], [data-menu-toggle], [data-copy], [data-rows-add]");
+    const target = event.target.closest("[data-opens=palette], [data-menu-toggle], [data-copy], [data-copy-address], [data-rows-add]");
     all("details.drop[open]").forEach((drop) => { if (!drop.contains(event.target)) drop.open = false; });
-    if (event.target.id === "palette" || event.target.id === "drawer") event.target.close();
+    if (event.target.tagName === "DIALOG") event.target.close();
     if (!target) return;
     if (target.dataset.opens) { event.preventDefault(); openPalette(); }
     if ("menuToggle" in target.dataset) {
@@ -66,28 +100,16 @@
       const open = $("#menu").classList.toggle("show");
       target.setAttribute("aria-expanded", String(open));
     }
-    if ("copy" in target.dataset) {
-      navigator.clipboard.writeText(target.dataset.copy).then(() => {
-        const before = target.textContent;
-        target.textContent = "Copied";
-        announce("Copied");
-        setTimeout(() => { target.textContent = before; }, 1500);
-      });
-    }
+    if ("copy" in target.dataset) copy(target, target.dataset.copy);
+    if ("copyAddress" in target.dataset) copy(target, new URL(target.dataset.copyAddress || location.href, location.href).href);
     if ("rowsAdd" in target.dataset) addRow(target.closest("[data-rows]"));
   });
 
-  const inField = (element) => /^(INPUT|TEXTAREA|SELECT)$/.test(element.tagName) || element.isContentEditable;
   document.addEventListener("keydown", (event) => {
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") { event.preventDefault(); openPalette(); return; }
     const palette = $("#palette");
     if (palette && palette.open && /^Arrow(Up|Down)$/.test(event.key)) moveInPalette(event);
     if (event.key === "Escape") all("details.drop[open]").forEach((drop) => { drop.open = false; $("summary", drop).focus(); });
-    if (event.key === "/" && !inField(event.target) && !event.ctrlKey && !event.metaKey && !event.altKey) {
-      event.preventDefault();
-      const box = $("#q");
-      if (box) box.focus(); else openPalette();
-    }
   });
 
   // A form with changes does not vanish by a stray click.

@@ -1,5 +1,10 @@
 """The traffic log, its drawer, and the numbers on the overview, which agree with each other."""
 
+import csv
+import io
+import json
+import shlex
+import subprocess
 import time
 
 import msgspec
@@ -8,6 +13,9 @@ from django.urls import reverse
 
 from analytics.ingest import Ingester
 from analytics.models import RawRecord
+from analytics.traffic_log import LogFilters
+from consoles.admin.traffic_curl import curl_of
+from consoles.admin.traffic_download import json_chunks, records
 from consoles.ui.charts import duration
 from tests.analytics.traffic import record, spool
 from tests.consoles.people import browser
@@ -55,9 +63,93 @@ def test_filters_narrow_and_say_so():
     assert "None match" in page.content.decode() and page.context["chips"][0].text == "App: nobody"
 
 
+def test_what_is_left_out_is_a_chip_that_can_be_taken_away():
+    keep(
+        record(path="/ok", app="a"),
+        record(path="/other", app="b"),
+        record(path="/refused", app="a", status=429),
+        record(path="/cut", app="a", status=0),
+    )
+    assert set(paths(**{"not": ["app:b", "status:429"]})) == {"/cut", "/ok"}
+    assert set(paths(**{"not": "status:0"})) == {"/ok", "/other", "/refused"}
+    assert set(paths(**{"not": "text:/o"})) == {"/refused", "/cut"}
+    page = browser().get(reverse(LOG), {"not": ["app:b", "status:429"], "app": "a"})
+    chips = page.context["chips"]
+    assert [chip.text for chip in chips] == ["App: a", "not App: b", "not Status: 429"]
+    assert chips[1].url == "?app=a&not=status%3A429"
+
+
+def test_every_cell_leads_to_the_log_with_and_without_its_value():
+    now = time.time()
+    keep(record(path="/a b", time=now, status=404, method="POST", app="x:y", duration_us=5_000))
+    keep(record(path="/other", time=now - 600, duration_us=1_000))
+    shown = (
+        browser().get(reverse(LOG), {"column": ["time", "status", "request", "app", "took"]}).context["rows"]
+    )
+    cells = {cell.column.name: cell for cell in shown[0]["cells"]}
+    for name in ("time", "status", "request", "app", "took"):
+        found = browser().get(f"{reverse(LOG)}?{cells[name].only}").context["rows"]
+        assert [one["row"].path for one in found] == ["/a b"], name
+    for name in ("status", "request", "app"):
+        found = browser().get(f"{reverse(LOG)}?{cells[name].without}").context["rows"]
+        assert [one["row"].path for one in found] == ["/other"], name
+
+
+def test_the_log_as_csv_and_json_is_the_log():
+    keep(
+        *(record(path=f"/{n}", time=1_790_000_000 - n, app="a" if n % 2 else "b") for n in range(700)),
+        record(path="/formula", user_agent="=1+1", app="c", credential="very-secret-name"),
+    )
+    client, url = browser("vera"), reverse("console:traffic-download")
+    text = client.get(url, {"app": "a"}).getvalue().decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["path"] for row in rows] == [f"/{n}" for n in range(1, 700, 2)]
+    assert rows[0]["time"] == "2026-09-21T14:13:19.000Z"
+    found = json.loads(client.get(url, {"not": "app:c", "as": "json"}).getvalue())
+    assert found["complete"] and [one["path"] for one in found["records"]] == [f"/{n}" for n in range(700)]
+    formula = client.get(url, {"app": "c"}).getvalue().decode("utf-8-sig")
+    assert "'=1+1" in formula and "very-secret-name" not in formula
+    assert json.loads(client.get(url, {"app": "none", "as": "json"}).getvalue())["records"] == []
+
+
+def test_a_file_of_the_log_that_is_cut_says_so():
+    keep(*(record(path=f"/{n}") for n in range(12)))
+    found = json.loads("".join(json_chunks(records(LogFilters(), 10), 10)))
+    assert len(found["records"]) == 10 and not found["complete"] and "There is more" in found["note"]
+
+
+def test_a_request_as_curl_is_one_shell_command_without_a_key(tmp_path):
+    world = make_world()
+    hostile = "/shop/$(touch x);`id`'\"&|%0a"
+    row = RawRecord(**msgspec.structs.asdict(record(path=hostile, method="POST", host="a';id;'", api="shop")))
+    words = shlex.split(curl_of(row))
+    assert words[0] == "curl" and words[-1].endswith(hostile) and "x-api-key: $KEY" in words
+    assert words[words.index("-X") + 1] == "POST" and "Host: a';id;'" in words
+    printed = curl_of(row).replace("curl", "printf '%s\\n'", 1)
+    done = subprocess.run(
+        ["sh", "-c", printed], env={"KEY": "k"}, cwd=tmp_path, capture_output=True, check=True
+    )
+    assert hostile in done.stdout.decode() and "x-api-key: k" in done.stdout.decode()
+    assert list(tmp_path.iterdir()) == []
+    world["policies"].delete()
+    assert "KEY" not in curl_of(row)
+
+
+def test_none_yet_none_match_and_recording_off_are_told_apart(settings):
+    client, url = browser(), reverse(LOG)
+    assert "No requests yet" in client.get(url).content.decode()
+    assert "None match" in client.get(url, {"not": "app:x"}).content.decode()
+    settings.TIDEGATE_RAW_ROWS = 0
+    assert "Recording is off" in client.get(url).content.decode()
+
+
 @pytest.mark.parametrize(
     "query",
     [
+        {"not": ["status:x", "app:", "nonsense:1", "pk:1", ":", "status:" + "9" * 30]},
+        {"not": ["app:\0"] * 500, "column": ["nonsense"]},
+        {"start": "9" * 11, "end": "x"},
+        {"shorter_than": "9" * 9},
         {"status": "x"},
         {"status": "9" * 30},
         {"method": "'; --"},
