@@ -30,6 +30,7 @@ apis:
     base_path: /shop
     visibility: public
     policies:
+      - {name: cors}
       - {name: key-auth}
       - {name: acl, config: {subscription: true}}
     routes:
@@ -92,22 +93,33 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     item.add_marker(pytest.mark.timeout(300))
 
 
-def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
-    """Other tests do not have it run beside them."""
-    if nextitem is None or nextitem.path.parent != Path(__file__).parent:
-        HOUSE.close()
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Iterator[None]:
+    """Other tests do not have it run beside them. The windows are closed first."""
+    try:
+        yield
+    finally:
+        if nextitem is None or nextitem.path.parent != Path(__file__).parent:
+            HOUSE.close()
+
+
+@pytest.fixture(scope="session")
+def house(chromium: str) -> Iterator[House]:
+    """Closed in the end, even if the run is broken off."""
+    yield HOUSE
+    HOUSE.close()
 
 
 @pytest.fixture
-def empty(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Stage:
+def empty(house: House, tmp_path_factory: pytest.TempPathFactory) -> Stage:
     """The product on an empty installation."""
-    return HOUSE.empty(tmp_path_factory.mktemp("stage"))
+    return house.empty(tmp_path_factory.mktemp("stage"))
 
 
 @pytest.fixture
-def stage(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Stage:
+def stage(house: House, tmp_path_factory: pytest.TempPathFactory) -> Stage:
     """The product with something to sell."""
-    return HOUSE.market(tmp_path_factory.mktemp("stage"))
+    return house.market(tmp_path_factory.mktemp("stage"))
 
 
 @pytest.fixture(scope="module")

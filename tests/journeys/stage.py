@@ -16,7 +16,7 @@ import httpx
 from tests.gateway.processes import Product, wait_until
 from tests.upstreams import Service
 
-PATIENCE = 20.0
+PATIENCE = 45.0
 """Seconds that something may take which takes one or two on a machine at rest."""
 
 
@@ -113,17 +113,21 @@ def staged(folder: Path) -> Iterator[Stage]:
     """An installation that nobody has used, without demo and with nothing published; stopped in the end."""
     with Service() as upstream:
         product = Product(folder, workers=1, arguments=("--migrate",), NODE_NAME="stage")
-        product.prepare()
         try:
-            product.start()
-            wait_until(lambda: product.said("sign in ") and _console_answers(product), 60, product.log)
+            # A first start as everybody's: it makes the database and the administrator by itself.
+            product.start(wait=False)
+            wait_until(lambda: not product.alive or _is_up(product), 120, product.log)
+            assert product.alive, product.log()
             with contextlib.closing(Stage(product, upstream)) as stage:
                 yield stage
         finally:
             product.stop()
 
 
-def _console_answers(product: Product) -> bool:
+def _is_up(product: Product) -> bool:
+    """Whether it has said all, the last of it the password, and the console answers."""
+    if not product.said("sign in "):
+        return False
     try:
         page = f"http://127.0.0.1:{product.console_port}/portal/"
         return httpx.get(page, trust_env=False, timeout=PATIENCE).status_code == 200

@@ -8,7 +8,7 @@ from tests.journeys.stage import Stage
 from tests.journeys.window import Window
 
 EMAIL = "gustav@example.test"
-SOON = 5.0
+SOON = 10.0
 """Seconds from the approval to the first good call; it takes one or two on a machine at rest."""
 
 
