@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import msgspec
 
 from proxy.config import document, snapshot
@@ -13,10 +15,13 @@ from proxy.config.routes import compile_route
 def compile_document(whole: document.Document, revision: int) -> snapshot.Snapshot:
     """The Snapshot of a document without problems; what is disabled or off is left out.
 
+    Routes of retired Apis answer 410, so that clients hear that it is over and not that it never was.
     Routes are ordered as the document lists them: the oldest Api first, in it the oldest Route.
     """
     plans = tuple(snapshot.Plan(plan.name, plan.title) for plan in whole.plans)
-    policies = [placed.compiled() for placed in placed_policies(whole)]
+    retired = {api.slug: api for api in whole.apis if api.lifecycle == "retired"}
+    policies = [placed.compiled() for placed in placed_policies(_without_policies_of(retired, whole))]
+    policies += [_gone(api) for api in retired.values() if any(route.enabled for route in api.routes)]
     return snapshot.Snapshot(
         revision=revision,
         apis=tuple(snapshot.Api(api.slug, api.version, api.title, api.lifecycle) for api in whole.apis),
@@ -32,15 +37,37 @@ def compile_document(whole: document.Document, revision: int) -> snapshot.Snapsh
 
 
 def _routes(whole: document.Document) -> tuple[snapshot.Route, ...]:
-    """Enabled Routes of Apis that are in service: drafts are not yet, retired ones no longer."""
-    served = [
+    """Enabled Routes, but those of drafts; those of retired Apis lead nowhere."""
+    enabled = [
         (route, api)
-        for api in whole.apis
-        if api.lifecycle in ("published", "deprecated")
+        for api in sorted(whole.apis, key=lambda api: api.lifecycle == "retired")
+        if api.lifecycle != "draft"
         for route in api.routes
         if route.enabled
     ]
-    return tuple(compile_route(route, api, order) for order, (route, api) in enumerate(served))
+    compiled = (compile_route(route, api, order) for order, (route, api) in enumerate(enabled))
+    return tuple(
+        msgspec.structs.replace(row, upstream="", redirect=None, retired=True)
+        if api.lifecycle == "retired"
+        else row
+        for row, (_, api) in zip(compiled, enabled, strict=True)
+    )
+
+
+def _without_policies_of(retired: Container[str], whole: document.Document) -> document.Document:
+    """A retired Api asks nobody for a key any more."""
+    apis = tuple(
+        msgspec.structs.replace(api, policies=(), routes=()) if api.slug in retired else api
+        for api in whole.apis
+    )
+    return msgspec.structs.replace(whole, apis=apis)
+
+
+def _gone(api: document.Api) -> snapshot.Policy:
+    """The policy that answers for a retired Api; its label is one that nobody can give."""
+    message = f"The API {api.title or api.slug} {api.version} is retired."
+    config: dict[str, object] = {"status": 410, "message": message}
+    return snapshot.Policy("request-termination", f"retired:{api.slug}", "api", api.slug, config=config)
 
 
 def _certificate(certificate: document.Certificate) -> snapshot.Certificate:

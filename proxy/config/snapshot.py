@@ -70,6 +70,8 @@ class Route(Frozen, frozen=True):
     request_timeout: float | None = None
     first_byte_timeout: float | None = None
     allow_encoded: bool = False
+    retired: bool = False
+    """Of a retired Api: takes only what no Route that is in service takes."""
 
 
 class Api(Frozen, frozen=True):

@@ -136,6 +136,8 @@ def _condition(what: str, row: ValueMatch, value: bytes | None) -> list[str]:
 
 def precedence(first: CompiledRoute, second: CompiledRoute) -> str:
     """What puts the first before the second, both taking the same request."""
+    if second.config.retired and not first.config.retired:
+        return "the Api of the other is retired"
     if first.hosts != second.hosts and (not second.hosts or not set(first.hosts) & set(second.hosts)):
         return "its host is more specific"
     if first.config.path != second.config.path:

@@ -37,9 +37,10 @@ _CATCH_ALL = (b".*", b"/.*", b"(.*)", b"/(.*)", b"^.*$", b"^/.*$", b"^/.*", b".+
 def find_overlaps(routes: Sequence[Route], limit: int = MAX_FOUND) -> list[Overlap]:
     """Unreachable Routes first, then pairs that only their age keeps apart; at most `limit`.
 
-    Routes that cannot be compiled are left out: `problems` reports them.
+    Routes that cannot be compiled are left out: `problems` reports them. So are retired ones, which never
+    take a request from another.
     """
-    compiled = sorted(_compile(routes), key=lambda route: route.key)
+    compiled = sorted(_compile(route for route in routes if not route.retired), key=lambda route: route.key)
     groups = _grouped(compiled)
     unreachable: list[Overlap] = []
     ambiguous: list[Overlap] = []

@@ -78,7 +78,7 @@ class RouteTable:
     `hosts` are asked for in canonical form: lower case, no port, no dot at the end.
     """
 
-    __slots__ = ("_any", "_by_host", "_exact", "_rest", "_wildcards", "routes")
+    __slots__ = ("_any", "_by_host", "_exact", "_gone", "_rest", "_wildcards", "routes")
 
     def __init__(self, routes: Iterable[Route] = ()) -> None:
         self.routes: list[CompiledRoute] = []
@@ -88,12 +88,20 @@ class RouteTable:
         self._any = HostTable()
         self._rest: Hosts = (self._any,)
         self._by_host: dict[bytes, Hosts] = {}
+        self._gone: RouteTable | None = None
+        """The Routes of retired Apis: looked at when no other Route takes a request."""
         for route in routes:
             self._add(route)
 
     def _add(self, config: Route) -> CompiledRoute:
         route = CompiledRoute(config, len(self.routes))
         self.routes.append(route)
+        if config.retired and self._gone is None:
+            self._gone = RouteTable()
+        (self._gone if config.retired and self._gone is not None else self)._place(route)
+        return route
+
+    def _place(self, route: CompiledRoute) -> None:
         for host in route.hosts:
             if host[:2] == b"*.":
                 self._wildcards.setdefault(host[1:], HostTable()).add(route)
@@ -101,7 +109,6 @@ class RouteTable:
                 self._exact.setdefault(host, HostTable()).add(route)
         if not route.hosts:
             self._any.add(route)
-        return route
 
     def hosts(self, host: bytes) -> Hosts:
         """The tables that a host is looked up in, most specific first; kept for configured hosts only."""
@@ -143,10 +150,15 @@ class RouteTable:
             route = _first(table.candidates(path), method, headers, query)
             if route is not None:
                 return route
-        return None
+        return self._gone.match(host, path, method, headers, query) if self._gone is not None else None
 
     def candidates(self, host: bytes, path: bytes) -> Iterator[CompiledRoute]:
         """All Routes whose host and path match, in order of precedence."""
+        yield from self._served(host, path)
+        if self._gone is not None:
+            yield from self._gone._served(host, path)
+
+    def _served(self, host: bytes, path: bytes) -> Iterator[CompiledRoute]:
         for table in self._by_host.get(host) or self.hosts(host):
             yield from table.candidates(path)
 
@@ -158,7 +170,7 @@ class RouteTable:
         To be asked when `match` found nothing.
         """
         allowed: set[bytes] = set()
-        for route in self.candidates(host, path):
+        for route in self._served(host, path):
             if route.methods is not None and (route.test is None or route.test(headers, query)):
                 allowed |= route.methods
         return allowed

@@ -4,13 +4,13 @@ import pytest
 
 from proxy.config import document as d
 from proxy.config.compile import compile_document
-from proxy.config.snapshot import Limits, PathMatch
+from proxy.config.snapshot import Limits, PathMatch, Redirect
 from proxy.config.store import snapshot_digest
 from tests.proxy.config.pem import make_pair
 
 
-def route(name="r", path="/x", kind="prefix", **values):
-    return d.Route(name, PathMatch(kind, path), upstream="u", **values)
+def route(name="r", path="/x", kind="prefix", upstream="u", **values):
+    return d.Route(name, PathMatch(kind, path), upstream=upstream, **values)
 
 
 def compiled(*apis, **values):
@@ -53,8 +53,30 @@ def test_what_is_not_in_service_is_left_out():
         ("published", 0),
         ("deprecated", 1),
         ("on", 2),
+        ("retired", 3),
     ]
-    assert [row.name for row in snapshot.policies] == ["b"]
+    assert [row.name for row in snapshot.policies] == ["b", "request-termination"]
+
+
+def test_a_retired_api_leads_nowhere_and_asks_for_nothing():
+    key, acl = d.Policy("key-auth"), d.Policy("acl", config={"allow": ["x"]})
+    own = (route("a", policies=(acl,)), route("b", redirect=Redirect(301), upstream=""))
+    snapshot = compiled(
+        d.Api("old", version="v1", title="Shop", lifecycle="retired", policies=(key,), routes=own),
+        d.Api("none", lifecycle="retired"),
+        d.Api("new", policies=(key,), routes=(route("c"),)),
+    )
+    assert [(row.name, row.retired, row.upstream, row.redirect) for row in snapshot.routes] == [
+        ("c", False, "u", None),
+        ("a", True, "", None),
+        ("b", True, "", None),
+    ]
+    *_, gone = snapshot.policies
+    assert [(row.name, row.subject) for row in snapshot.policies] == [
+        ("key-auth", "new"),
+        ("request-termination", "old"),
+    ]
+    assert gone.config == {"status": 410, "message": "The API Shop v1 is retired."}
 
 
 def test_every_field_of_a_route_arrives():

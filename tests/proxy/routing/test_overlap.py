@@ -107,3 +107,7 @@ def test_ten_thousand_routes_with_bounded_output(same_path: bool) -> None:
     ]
     found = find_overlaps(routes)  # quadratic work would not end within the suite's timeout
     assert len(found) == 1000
+
+
+def test_a_retired_route_is_in_nobodys_way() -> None:
+    assert find_overlaps([route("old", retired=True), route("new", order=1)]) == []

@@ -32,6 +32,19 @@ def match(
     return found.config.name if found else None
 
 
+def test_a_retired_route_takes_only_what_no_other_takes() -> None:
+    old = route("old", "exact", "/a/b", hosts=("h.example",), methods=("GET", "PUT"), retired=True)
+    rows = [old, route("new", "prefix", "/a", methods=("GET",), order=1)]
+    assert match(rows, "/a/b") == "new"
+    assert match(rows, "/a/b", method="PUT") == "old"
+    assert match(rows, "/a/b", method="DELETE") is None
+    assert match([old], "/a/b") == "old" and match([old], "/a/b/c") is None
+    table = RouteTable(rows)
+    assert [found.config.name for found in table.candidates(b"h.example", b"/a/b")] == ["new", "old"]
+    assert table.allowed_methods(b"h.example", b"/a/b") == {b"GET", b"HEAD"}
+    assert [found.index for found in table.routes] == [0, 1]
+
+
 PATHS = [
     route("exact", "exact", "/a/b"),
     route("template", "template", "/a/{x}"),
