@@ -7,6 +7,7 @@ Two native workers that differ in their Turn alone, on one core, in turn. Needs 
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import sys
 from collections.abc import Callable
@@ -19,27 +20,38 @@ from benchmarks.machine import cpu, raise_file_limit
 from benchmarks.peers import start_upstream
 from benchmarks.stage import Options, Stage, python
 from benchmarks.tidegate import Workers, key, make_node, snapshot
-from proxy.turn import Turn
+from proxy.exchange import Exchange
+from proxy.turn import Action, Turn
 
 PATH = "/svc/s1/orders"
 CONNECTIONS = (1, 8, 32, 128)
 
 
+class Arrivals(list[tuple[Any, bytes]]):
+    """Works off what arrives when it is told of it."""
+
+    def append(self, item: tuple[Any, bytes]) -> None:
+        """Do it now."""
+        item[0].received(item[1])
+
+
+class Departures(list[tuple[Action, Any]]):
+    """Sends when it is told to."""
+
+    def append(self, item: tuple[Action, Any]) -> None:
+        """Do it now; a connection that was lost meanwhile is passed over, as in the real one."""
+        with contextlib.suppress(RuntimeError, OSError):
+            item[0](item[1])
+
+
 class ImmediateTurn(Turn):
-    """Does everything when it is told to."""
+    """Does everything but the records when it is told to."""
 
     __slots__ = ()
 
-    def arrive(self, action: Callable[[Any], Any], argument: Any) -> None:
-        """Do it now."""
-        action(argument)
-
-    def depart(self, action: Callable[[Any], Any], argument: Any) -> None:
-        """Do it now; a connection that was lost meanwhile is passed over, as in the real one."""
-        try:
-            action(argument)
-        except (RuntimeError, OSError):
-            return
+    def __init__(self, settle: Callable[[list[Exchange]], None], broke: Callable[[], None]) -> None:
+        super().__init__(settle, broke)
+        self.arrived, self.departing = Arrivals(), Departures()
 
 
 def worker() -> None:

@@ -46,34 +46,33 @@ class Core:
         self.runtime: Runtime | None = None
         self.recorder = recorder
         self.turn = Turn(self._settle, lambda: recorder.bump("internal_errors"))
-        self._end = self.turn.end
+        self._end = self.turn.ended.append
         self.in_flight = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- from the doors
 
     def begin_head(self, x: Exchange, head: bytes) -> None:
-        """A head is here, without the empty line at its end."""
-        self.in_flight += 1
+        """A head is here, with the empty line at its end."""
         runtime = self.runtime
         if runtime is None:
             self._not_ready(x)
             return
-        refusal = admit_head(x, head, runtime)
+        refusal = admit_head(x, head[:-4], runtime)
         if refusal is None and runtime.trusted is not None:
-            believe(x, split_lines(head), runtime)
+            believe(x, split_lines(head[:-4]), runtime)
         self._begin_new(x, head, refusal, runtime)
 
     def begin_again(self, x: Exchange) -> None:
         """The same for a head that is remembered: `x` holds all that it comes to."""
+        self.in_flight += 1
         random = b"%048x" % getrandbits(192)
-        x.request_id = x.request_id or random[:24]
-        x.traceparent = b"00-%b-%b-01" % (random[:32], random[32:])
+        x.request_id = random[:24]
+        x.traceparent = b"00-%.32b-%b-01" % (random, random[32:])
         self._advance(x)
 
     def begin(self, x: Exchange, method: bytes, target: bytes, headers: list[Header]) -> None:
         """The same for a request that another server parsed; `x` has its protocol and websocket too."""
-        self.in_flight += 1
         runtime = self.runtime
         if runtime is None:
             self._not_ready(x)
@@ -113,6 +112,7 @@ class Core:
                 x.params = route.extract(x.path)
 
     def _begin(self, x: Exchange, refusal: Response | None, runtime: Runtime) -> None:
+        self.in_flight += 1
         x.request_id = x.request_id or request_id()
         x.traceparent = child(x.traceparent or None)
         if refusal is not None:
@@ -142,6 +142,7 @@ class Core:
             self._advance(x)
 
     def _not_ready(self, x: Exchange) -> None:
+        self.in_flight += 1
         x.request_id = request_id()
         self._refuse_head(x, problem(503, "not-ready", "The gateway has no configuration yet.", close=True))
 
@@ -222,7 +223,12 @@ class Core:
                     self._decided(x, result)
                     return
             x.ran = len(hooks)
-            self._forward(x)
+            route = x.route
+            assert route is not None
+            if x.content_length == 0 and not x.upstream_path and x.upstream_query is None and route.plain:
+                route.upstream.send(x)
+            else:
+                self._forward(x)
         except Exception:
             if hook is not None and x.ran < len(hooks):
                 x.ran = hooks.index(hook, x.ran) + 1
@@ -367,7 +373,14 @@ class Core:
         if chain.response_body and body:
             x.buffer_response = [body]
             self.upstream_end(x)
-        elif not chain.response or self._shape(x, head):
+        else:
+            try:
+                for needed, hook in chain.response:
+                    if x.ran >= needed:
+                        hook(x)
+            except Exception:
+                self._hook_broke(x)
+                return
             self._send_whole(x, head, body)
 
     def _send_whole(self, x: Exchange, head: UpstreamHead, body: bytes) -> None:
@@ -377,6 +390,8 @@ class Core:
         x.answered = x.finished = True
         self.in_flight -= 1
         self._end(x)
+        if not self.turn.planned:
+            self.turn.plan()
         x.door.send_whole(x, head, body, length, False)
 
     def _shape(self, x: Exchange, head: UpstreamHead) -> bool:
@@ -550,6 +565,8 @@ class Core:
         x.finished = True
         self.in_flight -= 1
         self._end(x)
+        if not self.turn.planned:
+            self.turn.plan()
 
     def _settle(self, ended: list[Exchange]) -> None:
         """Account for the exchanges that ended in this turn."""

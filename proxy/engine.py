@@ -106,10 +106,10 @@ class Engine:
         lag = int((now - self._expected) * 1e6)
         if lag > numbers[status.LOOP_LAG]:
             numbers[status.LOOP_LAG] = lag
-        self.status.beat()
         numbers[status.GENERATION] = self.state.numbers[IDENTITY]
         numbers[status.IN_FLIGHT] = max(self.core.in_flight, 0)
         numbers[status.DROPPED] = self.spool.dropped
+        self.status.beat()
         self._count("spool_dropped", self.spool.dropped)
         self._count("counter_evictions", self.counters.evictions)
         self._count("identity_cache_clears", self.identities.clears)

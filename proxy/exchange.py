@@ -83,6 +83,8 @@ class UpstreamHead(msgspec.Struct, eq=False):
     """For the transport: the body is chunked."""
     keeps: bool = True
     """For the transport: the connection may serve another call."""
+    whole: int = -1
+    """For the transport: with so many bytes behind it the answer is complete, unless to HEAD; -1: not so simple."""
 
     @property
     def headers(self) -> list[Header]:
@@ -197,7 +199,8 @@ class Exchange(msgspec.Struct, eq=False):
     """One request on its way. Policies read the request and set decisions; they own no socket.
 
     `headers` are the client's, copied once when the header block ended, hop-by-hop and gateway-owned ones
-    removed: never change them. `forward` goes upstream; change it through `set_forward` and friends.
+    removed: never change them. `forward` goes upstream; change it through `set_forward` and friends, which put
+    a new list in its place, so that what was made of a list may be remembered with it (`memo`).
     `target` is the canonical path and the query: matched, authorised, logged and forwarded, byte for byte.
 
     A msgspec struct because that fills in all defaults in C; it is never encoded.
@@ -366,15 +369,11 @@ class Exchange(msgspec.Struct, eq=False):
 
     def set_forward(self, name: bytes, value: bytes) -> None:
         """Send the upstream this header in place of the client's lines of that name."""
-        self.forward = [pair for pair in self.forward if pair[0] != name]
-        self.forward.append((name, value))
+        self.forward = [*[pair for pair in self.forward if pair[0] != name], (name, value)]
 
     def add_forward(self, name: bytes, value: bytes) -> None:
         """Send the upstream one more line of this header."""
-        if self.forward is self.headers:
-            self.forward = [*self.headers, (name, value)]
-        else:
-            self.forward.append((name, value))
+        self.forward = [*self.forward, (name, value)]
 
     def added_headers(self) -> list[Header]:
         """Everything that policies add to the answer; `extra_lines` are moved to `extra`."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from proxy.exchange import Exchange
@@ -19,38 +19,42 @@ log = logging.getLogger("tidegate.turn")
 Action = Callable[[Any], Any]
 
 
-class Turn:
-    """One per worker. What arrives and what is sent or closed on a connection goes through it."""
+class Receiver(Protocol):
+    """A connection on which something arrived."""
 
-    __slots__ = ("_arrived", "_broke", "_departing", "_ended", "_loop", "_settle", "planned")
+    transport: Any
+
+    def received(self, data: bytes) -> None:
+        """Work it off."""
+
+
+class Turn:
+    """One per worker. What arrives and what is sent or closed on a connection goes through it.
+
+    The lists are added to directly, for that is done several times per request; who adds something while the
+    turn is not `planned` calls `plan`.
+    """
+
+    __slots__ = ("_broke", "_loop", "_settle", "arrived", "departing", "ended", "planned")
 
     def __init__(self, settle: Callable[[list[Exchange]], None], broke: Callable[[], None]) -> None:
         self._settle = settle
         self._broke = broke
         self._loop: asyncio.AbstractEventLoop | None = None
         self.planned = False
-        """The loop will call `work`; who adds something while this is not so calls `plan`."""
-        self._arrived: list[tuple[Action, Any]] = []
-        self._ended: list[Exchange] = []
-        self._departing: list[tuple[Action, Any]] = []
-
-    def arrive(self, action: Action, argument: Any) -> None:
-        """Do `action(argument)` once this turn's reads are done."""
-        if not self.planned:
-            self.plan()
-        self._arrived.append((action, argument))
-
-    def end(self, x: Exchange) -> None:
-        """The exchange is over: have it settled before anything is sent."""
-        if not self.planned:
-            self.plan()
-        self._ended.append(x)
+        """The loop will call `work`, or it runs."""
+        self.arrived: list[tuple[Receiver, bytes]] = []
+        """What came in, for when this turn's reads are done."""
+        self.ended: list[Exchange] = []
+        """The exchanges that are over, to be settled before anything is sent."""
+        self.departing: list[tuple[Action, Any]] = []
+        """Writes and ends of connections, for after all that arrived is worked off."""
 
     def depart(self, action: Action, argument: Any) -> None:
-        """Do `action(argument)`, a write or the end of a connection, after all that arrived is worked off."""
+        """Do `action(argument)` once all that arrived is worked off."""
+        self.departing.append((action, argument))
         if not self.planned:
             self.plan()
-        self._departing.append((action, argument))
 
     def plan(self) -> None:
         """Have the loop call `work` when this turn's reads are done."""
@@ -61,22 +65,29 @@ class Turn:
 
     def work(self) -> None:
         """Work off what has gathered; the loop calls this."""
-        arrived, self._arrived = self._arrived, []
-        for action, argument in arrived:
+        for receiver, data in self.arrived:
             try:
-                action(argument)
+                receiver.received(data)
             except Exception:
                 log.exception("a connection could not be served")
                 self._broke()
-                action.__self__.transport.abort()  # type: ignore[attr-defined]
+                receiver.transport.abort()
+        self.arrived.clear()
         self.planned = False
-        if self._ended:
-            ended, self._ended = self._ended, []
-            self._settle(ended)
-        departing, self._departing = self._departing, []
-        for action, argument in departing:
+        if self.ended:
+            try:
+                self._settle(self.ended)
+            except Exception:
+                log.exception("exchanges could not be settled")
+                self._broke()
+            self.ended.clear()
+        for action, argument in self.departing:
             try:
                 action(argument)
             except (RuntimeError, OSError):
                 # The connection was lost meanwhile; its owner hears of that from `connection_lost`.
                 continue
+            except Exception:
+                log.exception("an answer could not be sent")
+                self._broke()
+        self.departing.clear()

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from proxy.core import NO_CHAIN
 from proxy.doors.native_websocket import NativeWebSocket
-from proxy.doors.wire import CLOSE, CONTINUE, LAST_CHUNK, STATUS_LINES, UnsafeAnswer, answer_head, chunk
+from proxy.doors.wire import CLOSE, CONTINUE, LAST_CHUNK, STATUS_LINES, UnsafeAnswer, answer, chunk
 from proxy.exchange import Exchange, Header, Response, UpstreamHead, problem
 from proxy.http.chunked import BadChunk, ChunkedBody
 from proxy.http.forwarded import origin_lines
@@ -98,7 +98,8 @@ class NativeConnection(asyncio.Protocol):
     def __init__(self, listener: Listener) -> None:
         self.listener = listener
         self.core: Core = listener.core
-        self.arrive = listener.core.turn.arrive
+        self.turn = listener.core.turn
+        self.arrive = listener.core.turn.arrived.append
         self.send = listener.core.turn.depart
         self.scheme = listener.scheme
 
@@ -125,9 +126,27 @@ class NativeConnection(asyncio.Protocol):
         return False
 
     def data_received(self, data: bytes) -> None:
-        self.arrive(self._received, data)
+        self.arrive((self, data))
+        if not self.turn.planned:
+            self.turn.plan()
 
-    def _received(self, data: bytes) -> None:
+    def received(self, data: bytes) -> None:
+        """Work off what has arrived: mostly one head that came before, and nothing else is going on."""
+        if self.x is None and self.body is None and not (self.buffer or self.lingering or self.write_paused):
+            runtime = self.core.runtime
+            known = runtime.heads.get(data) if runtime is not None else None
+            if known is not None:
+                self._begin_again(known)
+                return
+        self._work_off(data)
+
+    def _begin_again(self, known: tuple[Any, ...]) -> None:
+        peer = self.peer
+        self.blank = False
+        self.x = x = Exchange(self, peer, peer, self.scheme, self.origin, monotonic(), *known)
+        self.core.begin_again(x)
+
+    def _work_off(self, data: bytes) -> None:
         while data:
             if self.body is not None:
                 data = self._read_body(self.body, data)
@@ -160,18 +179,16 @@ class NativeConnection(asyncio.Protocol):
         end = data.find(b"\r\n\r\n")
         if end <= 0:
             return self._incomplete(data) if end else self._empty_line(data)
-        core, peer, head = self.core, self.peer, data[:end]
+        core, peer, head = self.core, self.peer, data[: end + 4]
         known = core.runtime.heads.get(head) if core.runtime is not None else None
+        self.buffer = b""
         if known is not None:
-            self.x = x = Exchange(self, peer, peer, self.scheme, self.origin, monotonic(), *known)
-            core.in_flight += 1
-            core.begin_again(x)
+            self._begin_again(known)
         elif head[:2] == b"\r\n":
             return self._empty_line(data)
-        elif self._fits(head):
+        elif self._fits(head[:end]):
             self.x = x = Exchange(self, peer, peer, self.scheme, self.origin, monotonic(), chain=NO_CHAIN)
             core.begin_head(x, head)
-        self.buffer = b""
         self.blank = False
         return data[end + 4 :]
 
@@ -239,7 +256,7 @@ class NativeConnection(asyncio.Protocol):
             self._resume(_AHEAD)
         data, self.buffer = self.buffer, b""
         if data and not self.transport.is_closing():
-            self._received(data)
+            self._work_off(data)
 
     # -- bodies
 
@@ -303,10 +320,12 @@ class NativeConnection(asyncio.Protocol):
             self.close_after = self.wary = True
         last = CLOSE if self.close_after or x.close or (self.body is not None and self._overrun(x)) else b""
         try:
-            self.send(self.transport.write, answer_head(x, head, length, last) + body)
+            self.turn.departing.append((self.transport.write, answer(x, head, length, last, body)))
         except UnsafeAnswer:
             self.abort(x)
             return
+        if not self.turn.planned:
+            self.turn.plan()
         if last or self.paused or self.body is not None or self.buffer or self.write_paused:
             self._done(x)
         else:
@@ -325,7 +344,7 @@ class NativeConnection(asyncio.Protocol):
         if self.close_after or x.close or (self.body is not None and self._overrun(x)):
             framing += CLOSE
         try:
-            self.send(self.transport.write, answer_head(x, head, head.length, framing))
+            self.send(self.transport.write, answer(x, head, head.length, framing))
         except UnsafeAnswer:
             self.core.client_gone(x)
             self.abort(x)

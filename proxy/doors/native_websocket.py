@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from proxy.doors.wire import answer_head
+from proxy.doors.wire import answer
 from proxy.exchange import Exchange, Header, UpstreamHead
 from proxy.websocket.relay import Relay, Side
 
@@ -114,7 +114,7 @@ class NativeWebSocket(asyncio.Protocol):
         `stalled` says that the client takes no more at the moment. Raises `UnsafeAnswer`.
         """
         relay, x = self.relay, self.x
-        head = answer_head(x, UpstreamHead(101, headers, None), None, SWITCHING)
+        head = answer(x, UpstreamHead(101, headers, None), None, SWITCHING)
         self.listener.connections.add(self)
         self.transport.set_protocol(self)
         relay.client.wire.write(head)

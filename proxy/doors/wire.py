@@ -20,26 +20,33 @@ STATUS_LINES = {
 CLOSE = b"connection: close\r\n"
 
 
-def answer_head(x: Exchange, head: UpstreamHead, length: int | None, last: bytes) -> bytes:
-    """The head of an answer with the headers that every answer carries. Raises `UnsafeAnswer`.
+def answer(x: Exchange, head: UpstreamHead, length: int | None, last: bytes, body: bytes = b"") -> bytes:
+    """An answer with the headers that every answer carries. Raises `UnsafeAnswer`.
 
     `length` is the Content-Length, None for none; `last` is empty or further complete lines.
     """
     block = head.block
     if block is None:
         block = _lines(head.headers)
-    if x.extra_lines:
-        block += x.extra_lines
     if x.extra is not None:
         block += _lines(x.extra)
     if length is None:
-        return b"%b%bx-request-id: %b\r\n%b\r\n" % (STATUS_LINES[head.status], block, x.request_id, last)
-    return b"%b%bx-request-id: %b\r\ncontent-length: %d\r\n%b\r\n" % (
+        return b"%b%b%bx-request-id: %b\r\n%b\r\n%b" % (
+            STATUS_LINES[head.status],
+            block,
+            x.extra_lines,
+            x.request_id,
+            last,
+            body,
+        )
+    return b"%b%b%bx-request-id: %b\r\ncontent-length: %d\r\n%b\r\n%b" % (
         STATUS_LINES[head.status],
         block,
+        x.extra_lines,
         x.request_id,
         length,
         last,
+        body,
     )
 
 

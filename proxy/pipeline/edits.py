@@ -77,6 +77,19 @@ class Edits:
         return pairs
 
     @property
+    def constant(self) -> bool:
+        """Nothing is filled in."""
+        return all(value.constant is not None for _, value in self._values())
+
+    @property
+    def steady(self) -> bool:
+        """For the same head and caller it always comes to the same."""
+        return all(value.steady for _, value in self._values())
+
+    def _values(self) -> list[tuple[bytes, Template]]:
+        return [*self._replace, *self._add, *self._append]
+
+    @property
     def additions(self) -> list[tuple[bytes, bytes]] | None:
         """Headers to add where they are missing, if that is all there is to do and none is filled in."""
         if self._remove or self._rename or self._replace or self._append:

@@ -25,6 +25,8 @@ VARIABLES: dict[str, Part] = {
     "path": lambda x: x.path,
 }
 
+_UNSTEADY = (VARIABLES["client_ip"], VARIABLES["request_id"])
+
 
 class UnsafeValue(Exception):
     """A value that was filled in holds control bytes (threats: response and header splitting)."""
@@ -34,11 +36,12 @@ class Template:
     """A text in which `{client_ip}`, `{consumer}`, `{request_id}`, `{route}`, `{api}`, `{host}`, `{path}`
     and `{params.NAME}` (from the Route's path, decoded) stand for what the request has.
 
-    `{{` and `}}` are literal braces. `constant` is the value if nothing is to be filled in. Raises
-    `Invalid` for an unknown name, a stray brace or a control character.
+    `{{` and `}}` are literal braces. `constant` is the value if nothing is to be filled in; `steady` says that
+    it is the same for each request with the same head and caller. Raises `Invalid` for an unknown name, a
+    stray brace or a control character.
     """
 
-    __slots__ = ("_parts", "constant")
+    __slots__ = ("_parts", "constant", "steady")
 
     def __init__(self, text: str, field: str = "") -> None:
         literal = text.encode("utf-8", "replace")
@@ -50,6 +53,7 @@ class Template:
         self._parts = parts
         fixed = [part for part in parts if isinstance(part, bytes)]
         self.constant = b"".join(fixed) if len(fixed) == len(parts) else None
+        self.steady = not any(part in _UNSTEADY for part in parts)
 
     def render(self, x: Exchange) -> bytes:
         """The value for this request. Raises `UnsafeValue` if it holds control bytes."""

@@ -111,7 +111,7 @@ class KeyAuth(Policy):
         # One header and nothing else is what most Routes ask for: found once per head, not per request.
         self._short = len(self._names) == 1 and config.header and not (config.query or config.bearer)
         identities = self.services.identities
-        self._look_up = identities.lookup if identities is not None else None
+        self._look_up = identities.lookup if identities is not None else _nobody
 
     def on_request(self, x: Exchange) -> Response | None:
         """Find the one key and who it belongs to."""
@@ -120,50 +120,64 @@ class KeyAuth(Policy):
             shown = memo.get(self)
             if shown is None:
                 shown = memo[self] = self._shown(x)
-            if shown:
-                return self._identify(x, *shown)
-        config = self.config
-        if x.method == b"OPTIONS" and not config.run_on_preflight:
+            if shown is not _NOT_PLAIN:
+                return self._identify_shown(x, shown)
+        if x.method == b"OPTIONS" and not self.config.run_on_preflight:
             self._pass_on(x, [])
             return None
-        keys = [value for name, value in x.headers if name in self._names and value] if config.header else []
-        if config.query and x.query:
-            keys += [value for name, value in _parameters(x.query) if name in self._parameters and value]
-        if config.bearer:
-            keys += _bearer_tokens(x)
+        keys = self._keys(x)
         if len(keys) == 1:
             return self._identify(x, keys[0])
         if keys:
             return self._refuse("key-duplicate", "Duplicate API key found")
-        if not config.optional:
+        if not self.config.optional:
             return self._refuse("key-missing", "No API key found in request")
         self._pass_on(x, _ANONYMOUS)
         return None
 
-    def _shown(self, x: Exchange) -> tuple[bytes, list[Header]] | tuple[()]:
-        """The one key and what goes upstream without it; empty if it is not that simple."""
+    def _keys(self, x: Exchange) -> list[bytes]:
+        """All keys that the request shows."""
+        config = self.config
+        keys = [value for name, value in x.headers if name in self._names and value] if config.header else []
+        if config.query and x.query:
+            keys += [value for name, value in _parameters(x.query) if name in self._parameters and value]
+        return keys + _bearer_tokens(x) if config.bearer else keys
+
+    def _shown(self, x: Exchange) -> _Shown:
+        """The one key and what goes upstream without it, if it is that simple."""
         keys = [value for name, value in x.headers if name == self._name and value]
         exempt = x.method == b"OPTIONS" and not self.config.run_on_preflight
         if len(keys) != 1 or len(keys[0]) > _LONGEST_KEY or exempt:
-            return ()
-        return keys[0], [pair for pair in x.headers if pair[0] not in self._dropped]
+            return _NOT_PLAIN
+        return _Shown(keys[0], [pair for pair in x.headers if pair[0] not in self._dropped])
 
-    def _identify(self, x: Exchange, key: bytes, forward: list[Header] | None = None) -> Response | None:
-        if self._look_up is None:
-            return problem(503, "identities-unavailable", "Callers cannot be identified now.")
+    def _identify_shown(self, x: Exchange, shown: _Shown) -> Response | None:
+        """The same for a head that came before; what it sends upstream is made anew for a new caller only."""
+        try:
+            identity = self._look_up(shown.key)
+        except IdentityUnavailable:
+            return _unavailable()
+        if identity is None:
+            return self._refuse("key-invalid", "Unauthorized")
+        if identity is not shown.identity:
+            shown.identity = identity
+            shown.forward = shown.kept + self._consumer_headers(identity) if self.enforce else x.headers
+            shown.plan = _plan(identity, x)
+        x.identity = identity
+        x.forward = shown.forward
+        x.plan = shown.plan
+        return None
+
+    def _identify(self, x: Exchange, key: bytes) -> Response | None:
         try:
             identity = self._look_up(key) if len(key) <= _LONGEST_KEY else None
         except IdentityUnavailable:
-            return problem(503, "identities-unavailable", "Callers cannot be identified now.")
+            return _unavailable()
         if identity is None:
             return self._refuse("key-invalid", "Unauthorized")
         x.identity = identity
-        if identity.plans and x.route is not None:
-            x.plan = identity.plans.get(x.route.config.api, "")
-        if forward is not None and self.enforce:
-            x.forward = forward + self._consumer_headers(identity)
-        else:
-            self._pass_on(x, self._consumer_headers(identity))
+        x.plan = _plan(identity, x)
+        self._pass_on(x, self._consumer_headers(identity))
         return None
 
     def _refuse(self, code: str, detail: str) -> Response:
@@ -194,6 +208,34 @@ class KeyAuth(Policy):
                 self._consumers.clear()
             known = self._consumers[identity.credential_id] = (identity, _describe(identity))
         return known[1]
+
+
+class _Shown:
+    """The key that a head shows, and what came of it for the caller whom it named last."""
+
+    __slots__ = ("forward", "identity", "kept", "key", "plan")
+
+    def __init__(self, key: bytes, kept: list[Header]) -> None:
+        self.key = key
+        self.kept = kept
+        self.identity: Identity | None = None
+        self.forward = kept
+        self.plan = ""
+
+
+_NOT_PLAIN = _Shown(b"", [])
+
+
+def _nobody(key: bytes) -> Identity | None:
+    raise IdentityUnavailable
+
+
+def _unavailable() -> Response:
+    return problem(503, "identities-unavailable", "Callers cannot be identified now.")
+
+
+def _plan(identity: Identity, x: Exchange) -> str:
+    return identity.plans.get(x.route.config.api, "") if identity.plans and x.route is not None else ""
 
 
 def _describe(identity: Identity) -> list[Header]:

@@ -159,8 +159,9 @@ class RateLimit(Policy):
         self._counters = cast(ImmediateCounters, counters) if immediate else None
         self._awaited = cast(AwaitedCounters, counters)
         self._rules = [_Rule(rate, self.label, config.local_share) for rate in config.limits]
-        self._single = len(self._rules) == 1
+        self._hit, self._lines = getattr(counters, "hit", None), self._rules[0].lines
         self._shown = self.enforce and not config.hide_headers
+        self._plain = len(self._rules) == 1 and self._shown and immediate
         self._header = config.header.lower().encode()
         self._addresses: dict[str, _Subject] = {}
         self._names: dict[str, _Subject] = {}
@@ -181,20 +182,23 @@ class RateLimit(Policy):
     def on_request(self, x: Exchange) -> RequestHookResult:
         """Count the request under all limits, and refuse it if it does not fit."""
         subject = self._find(x)
+        if self._plain and x.extra is None and not x.extra_lines:
+            key, limit = subject.hits[0]
+            try:
+                verdict = self._hit(key, limit)
+            except CounterUnavailable:
+                return self._unavailable(x, subject)
+            if verdict[0]:
+                x.extra_lines = self._lines(verdict)
+                return None
+            return self._decide(x, subject, [verdict])
         counters = self._counters
         if counters is None:
             return self._decide_later(x, subject)
         try:
-            if not self._single:
-                return self._decide(x, subject, counters.hit_all(subject.hits))
-            key, limit = subject.hits[0]
-            verdict = counters.hit(key, limit)
+            return self._decide(x, subject, counters.hit_all(subject.hits))
         except CounterUnavailable:
             return self._unavailable(x, subject)
-        if self._shown and x.extra is None and not x.extra_lines and verdict[0]:
-            x.extra_lines = self._rules[0].lines(verdict)
-            return None
-        return self._decide(x, subject, [verdict])
 
     async def _decide_later(self, x: Exchange, subject: _Subject) -> Response | None:
         try:
@@ -255,7 +259,10 @@ class RateLimit(Policy):
 
     def _by_consumer(self, x: Exchange) -> _Subject:
         identity = x.identity
-        return self._by_address(x) if identity is None else self._by_name(identity.app_id, "consumer")
+        if identity is None:
+            return self._by_address(x)
+        found = self._names.get(identity.app_id)
+        return self._by_name(identity.app_id, "consumer") if found is None else found
 
     def _by_credential(self, x: Exchange) -> _Subject:
         identity = x.identity

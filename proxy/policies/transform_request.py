@@ -121,12 +121,26 @@ class TransformRequest(Policy):
         self._host = self.config.host.encode()
         plain = not (self._edits_query or self._method or self._host)
         self._additions = self._headers.additions if plain else None
+        self._steady = plain and self._headers.steady
 
     def on_request(self, x: Exchange) -> Response | None:
         """Make the changes, all or none."""
         if not self.enforce:
             x.observed = f"{x.observed},{self.label}" if x.observed else self.label
             return None
+        before, memo = x.forward, x.memo
+        if memo is None or not self._steady:
+            return self._change(x)
+        known = memo.get(self)
+        if known is not None and known[0] is before and known[1] is x.identity:
+            x.forward = known[2]
+            return None
+        refusal = self._change(x)
+        if refusal is None:
+            memo[self] = before, x.identity, x.forward
+        return refusal
+
+    def _change(self, x: Exchange) -> Response | None:
         if self._additions is not None:
             present = dict(x.forward)
             missing = [pair for pair in self._additions if pair[0] not in present]

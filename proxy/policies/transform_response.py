@@ -6,10 +6,13 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from proxy.exchange import Exchange
+from proxy.exchange import Exchange, UpstreamHead
 from proxy.pipeline.edits import ResponseHeaderEdits
 from proxy.pipeline.policy import Invalid, Policy, PolicyConfig, Stage
 from proxy.telemetry.record import OK
+
+_REMEMBERED = 1024
+_REMEMBERED_BYTES = 1024
 
 
 class TransformResponse(Policy):
@@ -79,19 +82,30 @@ class TransformResponse(Policy):
     def setup(self) -> None:
         """Compile the changes."""
         self._edits = self.config.edits()
-        self._additions = self._edits.additions
+        self._constant = self.enforce and self._edits.constant
+        self._only_upstream = self.config.only_upstream
+        self._changed: dict[bytes, bytes] = {}
 
     def on_response(self, x: Exchange) -> None:
         """Make the changes."""
         head = x.response
-        if head is None or (self.config.only_upstream and (x.state != OK or not x.tries)):
+        if head is None or (self._only_upstream and (x.state != OK or not x.tries)):
             return
-        if self.enforce and self._additions is not None:
-            # Needs no list of headers: the upstream's lines stay as they are.
-            for name, value in self._additions:
-                if not head.has(name):
-                    head.add(name, value)
+        block = head.block
+        if block is not None and self._constant:
+            changed = self._changed.get(block)
+            head.block = self._change(x, head, block) if changed is None else changed
         elif self.enforce:
             head.headers = self._edits.apply(x, head.headers)
         else:
             x.observed = f"{x.observed},{self.label}" if x.observed else self.label
+
+    def _change(self, x: Exchange, head: UpstreamHead, block: bytes) -> bytes:
+        """The changed lines of a head; a service that is asked often sends equal ones."""
+        pairs = self._edits.apply(x, head.headers)
+        changed = b"".join([b"%b: %b\r\n" % pair for pair in pairs])
+        if len(block) <= _REMEMBERED_BYTES:
+            if len(self._changed) >= _REMEMBERED:
+                self._changed.clear()
+            self._changed[block] = changed
+        return changed

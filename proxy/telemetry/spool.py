@@ -14,12 +14,13 @@ renamed to `.seg`. Offsets stay valid across the rename.
 from __future__ import annotations
 
 import fcntl
+import logging
 import mmap
 import os
 import re
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
@@ -34,6 +35,10 @@ MAX_PAYLOAD = 64 * 1024
 RETRY_SECONDS = 1.0
 _READ_BYTES = 256 * 1024
 _FRAME = struct.Struct("=II")
+_PACK = _FRAME.pack
+_LENGTH = struct.Struct("=I").unpack_from
+_PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
+log = logging.getLogger("tidegate.spool")
 _NAME = re.compile(r"(?P<node>.+)-(?P<slot>\d+)-(?P<started>\d+)-(?P<sequence>\d+)")
 
 
@@ -99,6 +104,32 @@ class Spool:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         seal_abandoned(folder, self._prefix)
         self._roll()
+
+    def append_all(self, records: Sequence[tuple[object, ...]]) -> None:
+        """Write records, each as `append` does, those of one turn of the loop in one piece."""
+        encode = self._encode
+        frames: list[bytes] = []
+        try:
+            for record in records:
+                payload = encode(record)
+                size = len(payload)
+                frames += (_PACK(size, crc32(payload)), payload, _PADDING[size & 3])
+                if size > MAX_PAYLOAD:
+                    break
+            else:
+                data = b"".join(frames)
+                start = self._position
+                end = start + len(data)
+                if end <= self._limit:
+                    self._map[start + 4 : end] = data[4:]
+                    self._words[start >> 2] = _LENGTH(data)[0]
+                    self._position = end
+                    return
+        except Exception:
+            # One of them cannot be written; the others can.
+            log.debug("records are written one by one", exc_info=True)
+        for record in records:
+            self.append(record)
 
     def append(self, record: TrafficRecord | tuple[object, ...]) -> None:
         """Write a record; the moment this returns it survives the death of the process."""

@@ -14,27 +14,36 @@ class UnsafeHeader(Exception):
 
 def request_head(x: Exchange, default_host: bytes) -> bytes:
     """The request head for the upstream. Raises `UnsafeHeader` (threats T-A27)."""
+    memo, forward = x.memo, x.forward
+    if memo is None:
+        first = _first_lines(x, default_host)
+    else:
+        aim = (x.upstream_target, x.upstream_method, x.host_header)
+        known = memo.get(default_host)
+        if known is not None and known[0] is forward and known[1] == aim:
+            first = known[2]
+        else:
+            first = _first_lines(x, default_host)
+            memo[default_host] = forward, aim, first
+    return b"%b%bx-request-id: %b\r\ntraceparent: %b\r\n\r\n" % (first, x.origin, x.request_id, x.traceparent)
+
+
+def _first_lines(x: Exchange, default_host: bytes) -> bytes:
+    """All lines that follow from the client's head, the caller and the Instance."""
     block = b"".join([b"%b: %b\r\n" % pair for pair in x.forward])
     framing = b"" if x.content_length == 0 and not x.websocket else _framing(x)
-    head = (
-        b"%b %b HTTP/1.1\r\nhost: %b\r\n%b%bx-forwarded-host: %b\r\n"
-        b"x-request-id: %b\r\ntraceparent: %b\r\n%b\r\n"
-        % (
-            x.upstream_method or x.method,
-            x.upstream_target or x.target,
-            x.host_header or default_host,
-            block,
-            x.origin,
-            x.forwarded_host or x.host,
-            x.request_id,
-            x.traceparent,
-            framing,
-        )
+    first = b"%b %b HTTP/1.1\r\nhost: %b\r\n%bx-forwarded-host: %b\r\n%b" % (
+        x.upstream_method or x.method,
+        x.upstream_target or x.target,
+        x.host_header or default_host,
+        block,
+        x.forwarded_host or x.host,
+        framing,
     )
-    lines = len(x.forward) + 9 + (framing.count(b"\n") if framing else 0)
-    if head.count(b"\n") != lines or head.count(b"\r") != lines:
+    lines = len(x.forward) + 3 + (framing.count(b"\n") if framing else 0)
+    if first.count(b"\n") != lines or first.count(b"\r") != lines:
         raise UnsafeHeader
-    return head
+    return first
 
 
 def _framing(x: Exchange) -> bytes:
@@ -62,13 +71,14 @@ _KINDS = {
 }
 LINES = LineReader(_KINDS)
 MAX_HEADER_LINES = 100
+BODILESS = frozenset((204, 304))
 REMEMBERED = 4096
 HEADS = 1024
 HEAD_BYTES = 1024
 _DIGITS = re.compile(rb"[0-9]{1,15}").fullmatch
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?")
 _statuses: dict[bytes, tuple[int, bool]] = {}
-_heads: dict[bytes, tuple[int, None, int | None, bytes, bool, bool]] = {}
+_heads: dict[bytes, tuple[int, None, int | None, bytes, bool, bool, int]] = {}
 """Whole heads; a service that is asked often sends equal ones, at least within one second of its Date."""
 _blocks: dict[bytes, bytes] = {b"": b""}
 """What a line contributes to the client's head: itself with its line end, or nothing. The empty line stands
@@ -95,11 +105,17 @@ def read_head(text: bytes) -> UpstreamHead:
     head.keeps = keeps
     for special in filter(None, map(_specials.get, lines)):
         _apply(head, special)
+    _measure(head)
     if head.block is not None and len(text) <= HEAD_BYTES:
         if len(_heads) >= HEADS:
             _heads.clear()
-        _heads[text] = (status, None, head.length, head.block, head.chunked, head.keeps)
+        _heads[text] = (status, None, head.length, head.block, head.chunked, head.keeps, head.whole)
     return head
+
+
+def _measure(head: UpstreamHead) -> None:
+    if head.length is not None and head.status >= 200 and head.status not in BODILESS:
+        head.whole = head.length
 
 
 def _read_new(first: bytes, lines: list[bytes]) -> UpstreamHead:
@@ -133,6 +149,7 @@ def _read_new(first: bytes, lines: list[bytes]) -> UpstreamHead:
     head.keeps = keeps
     for special in specials:
         _apply(head, special)
+    _measure(head)
     return head
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from proxy.exchange import Exchange, UpstreamHead
 from proxy.http.chunked import BadChunk, ChunkedBody
-from proxy.upstream.heads import BadAnswer, UnsafeHeader, read_head, request_head
+from proxy.upstream.heads import BODILESS, BadAnswer, UnsafeHeader, read_head, request_head
 from proxy.upstream.transport import Cause, Failure, Listener, RelayEnd
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 MAX_HEAD_BYTES = 64 * 1024
 MAX_INFORMATIONAL = 8
 LARGE_READ = 64 * 1024
-BODILESS = frozenset((204, 304))
 LAST_CHUNK = b"0\r\n\r\n"
 NEVER = float("inf")
 monotonic = time.monotonic
@@ -53,7 +52,8 @@ class Http1Connection(asyncio.Protocol):
         self.pool = pool
         self.instance = instance
         self.listener = listener
-        self.arrive = listener.turn.arrive
+        self.turn = listener.turn
+        self.arrive = listener.turn.arrived.append
         self.send = listener.turn.depart
 
     # -- asyncio.Protocol
@@ -83,24 +83,20 @@ class Http1Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if len(data) < LARGE_READ:
-            self.arrive(self._received, data)
+            self.arrive((self, data))
         else:
             # libuv would read 31 times more before this turn's work and what it says of the client's pace.
             self.transport.pause_reading()
-            self.arrive(self._received_much, data)
+            self.arrive((LargeRead(self), data))
+        if not self.turn.planned:
+            self.turn.plan()
 
-    def _received_much(self, data: bytes) -> None:
-        self._received(data)
-        if not self.paused and not self.closed:
-            self.transport.resume_reading()
-
-    def _received(self, data: bytes) -> None:
+    def received(self, data: bytes) -> None:
+        """Work off what has arrived: mostly a whole answer."""
         x = self.x
-        if x is None or self.answer is not None:
+        if x is None or self.answer is not None or self.buffer:
             self._outside(data)
             return
-        if self.buffer:
-            data, self.buffer = self.buffer + data, b""
         end = data.find(b"\r\n\r\n")
         if end < 0 or end > MAX_HEAD_BYTES:
             self._incomplete(data)
@@ -111,8 +107,7 @@ class Http1Connection(asyncio.Protocol):
             self._fail(Cause.PROTOCOL, str(error))
             return
         rest = data[end + 4 :]
-        status = head.status
-        if head.length != len(rest) or status < 200 or status in BODILESS or x.method == b"HEAD":
+        if head.whole != len(rest) or x.method == b"HEAD":
             self._head(x, head, rest)
             return
         x.upstream_us = int((monotonic() - x.sent_at) * 1e6)
@@ -124,11 +119,15 @@ class Http1Connection(asyncio.Protocol):
         self.listener.upstream_whole(x, head, rest)
 
     def _outside(self, data: bytes) -> None:
-        """Bytes that do not belong to a head."""
+        """Bytes that do not begin a head."""
         if self.relay is not None:
             self.relay.relay_data(data)
         elif self.x is not None:
-            self._body(data)
+            if self.answer is not None:
+                self._body(data)
+            else:
+                data, self.buffer = self.buffer + data, b""
+                self.received(data)
         else:
             self.pool.forget(self)
             self.transport.abort()
@@ -170,7 +169,9 @@ class Http1Connection(asyncio.Protocol):
         now = x.sent_at = monotonic()
         self.deadline = now + self.pool.first_byte_timeout
         x.call = self
-        self.send(self.transport.write, head)
+        self.turn.departing.append((self.transport.write, head))
+        if not self.turn.planned:
+            self.turn.plan()
         if x.content_length != 0:
             # While the client sends, the service owes no answer; the door keeps the client's time.
             self.deadline = NEVER
@@ -242,7 +243,7 @@ class Http1Connection(asyncio.Protocol):
             self.deadline = monotonic() + self.pool.first_byte_timeout
             self.listener.upstream_informational(x, answer.status, answer.headers)
             if rest and self.x is x:
-                self._received(rest)
+                self.received(rest)
 
     def _begin_body(self, x: Exchange, answer: UpstreamHead, data: bytes) -> None:
         self.answer = answer
@@ -357,6 +358,23 @@ class Http1Connection(asyncio.Protocol):
 
     def finish(self) -> None:
         self.send(_close, self.transport)
+
+
+class LargeRead:
+    """A full read: the connection reads on once it is worked off."""
+
+    __slots__ = ("connection", "transport")
+
+    def __init__(self, connection: Http1Connection) -> None:
+        self.connection = connection
+        self.transport = connection.transport
+
+    def received(self, data: bytes) -> None:
+        """Work it off."""
+        connection = self.connection
+        connection.received(data)
+        if not connection.paused and not connection.closed:
+            self.transport.resume_reading()
 
 
 def _close(transport: asyncio.Transport) -> None:

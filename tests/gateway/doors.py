@@ -145,7 +145,14 @@ class Gateway:
 
     def forget_records(self) -> None:
         """Begin anew: `new_records` leaves out what is there now, once nothing is under way."""
-        wait_until(lambda: not sum(worker.in_flight for worker in read_all(self.node.workers)), "rest")
+        asked = time.monotonic()
+
+        def rests() -> bool:
+            # Workers say it with each heartbeat; what they said before may be of a time without this request.
+            told = [worker for worker in read_all(self.node.workers) if worker.alive]
+            return all(time.monotonic() - worker.age > asked and not worker.in_flight for worker in told)
+
+        wait_until(rests, "rest")
         self._seen = len(self.records())
 
     def record_of(self, request_id: str) -> TrafficRecord:

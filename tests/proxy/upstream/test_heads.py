@@ -24,10 +24,10 @@ def test_a_request_says_where_it_comes_from() -> None:
         b"GET /a?b HTTP/1.1",
         b"host: service:80",
         b"accept: */*",
+        b"x-forwarded-host: api.example.test",
         b"x-forwarded-for: 1.2.3.4",
         b"x-real-ip: 1.2.3.4",
         b"x-forwarded-proto: http",
-        b"x-forwarded-host: api.example.test",
         b"x-request-id: 0123456789abcdef",
         b"traceparent: 00-a-b-01",
     ]
