@@ -11,7 +11,7 @@ from django.contrib.auth import login, logout, update_session_auth_hash
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render, resolve_url
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views import View
@@ -20,6 +20,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django_ratelimit.core import is_ratelimited
 
 from consoles import audit
+from consoles.admin.first_run import landing
 from consoles.models import Membership, Role
 from consoles.ui.pages import Page
 
@@ -70,7 +71,8 @@ class SignIn(View):
             return self._show(request, form, 422, "Name or password is wrong.")
         login(request, form.get_user())
         audit.record(request, audit.Action.SIGN_IN, form.get_user())
-        return redirect(safe_next(request, "console:overview"))
+        wanted = safe_next(request, "console:overview")
+        return redirect(landing(request.user) if wanted == reverse("console:overview") else wanted)
 
     def _too_often(self, request: HttpRequest) -> bool:
         found = [
