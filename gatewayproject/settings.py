@@ -47,6 +47,12 @@ DEBUG = env.boolean("TIDEGATE_DEBUG")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [])
 
+TIDEGATE_TRUSTED_PROXIES = env.networks("TIDEGATE_TRUSTED_PROXIES")
+"""Proxies in front of the console; `trusted_proxies` of the gateway's configuration are those in front of it."""
+TIDEGATE_FORWARDED_HEADER = env.choice(
+    "TIDEGATE_FORWARDED_HEADER", "X-FORWARDED", ("X-FORWARDED", "FORWARDED")
+)
+
 # --- Application --------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
@@ -64,6 +70,7 @@ INSTALLED_APPS = [
     "analytics",
 ]
 MIDDLEWARE = [
+    "consoles.client_address.client_address",
     "django.middleware.security.SecurityMiddleware",
     "consoles.ui.headers.security_headers",
     "django.middleware.gzip.GZipMiddleware",

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from proxy.exchange import Exchange, Header
-from proxy.http.addresses import forwarded_ip
+from proxy.http.addresses import Networks, forwarded_ip
 from proxy.http.edge import canonical_host
 from proxy.telemetry.trace import accept_request_id
 
@@ -46,18 +46,32 @@ def origin_lines(addresses: bytes, client: bytes, scheme: bytes) -> bytes:
 
 
 def _client(x: Exchange, hops: list[str], runtime: Runtime) -> bytes:
-    """The last address that no trusted proxy vouches for; the rest is hearsay (threats T-B04)."""
+    believed = believed_hops(hops, runtime.trusted)
+    if believed:
+        x.client_ip = believed[-1]
+    return ", ".join([*reversed(believed), x.peer]).encode()
+
+
+def believed_hops(hops: list[str], trusted: Networks | None) -> list[str]:
+    """The addresses to believe when a trusted proxy sent `hops`, the nearest first, the client's last.
+
+    The client is the last address that no trusted proxy vouches for; the rest is hearsay (threats T-B04).
+    """
     believed: list[str] = []
     for hop in reversed(hops):
         ip = forwarded_ip(hop)
         if ip is None:
             break
         believed.append(ip)
-        if runtime.trusted is None or ip not in runtime.trusted:
+        if trusted is None or ip not in trusted:
             break
-    if believed:
-        x.client_ip = believed[-1]
-    return ", ".join([*reversed(believed), x.peer]).encode()
+    return believed
+
+
+def forwarded_hops(lines: list[Header], *, use_forwarded: bool) -> list[str]:
+    """What one family of headers says of the way here, the client first; at most `MAX_HOPS`."""
+    hops = _forwarded(lines)[0] if use_forwarded else _values(lines, b"x-forwarded-for")
+    return hops[-MAX_HOPS:]
 
 
 def _values(lines: list[Header], name: bytes) -> list[str]:
