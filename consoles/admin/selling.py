@@ -87,7 +87,8 @@ class SellingForm(ObjectForm):
 
 
 def _tick() -> forms.BooleanField:
-    return forms.BooleanField(label="Take it off; the Subscriptions stay", required=False)
+    box = forms.CheckboxInput({"class": "form-check-input"})
+    return forms.BooleanField(label="Take it off; the Subscriptions stay", required=False, widget=box)
 
 
 def open_to_any_key(api: Any) -> bool:
