@@ -21,7 +21,8 @@ from consoles.ui.pick_many import PickManyField
 from proxy.models import Api, Plan, Route, Subscription
 
 OPEN = Text(
-    "Need no Subscription, although the Api is sold under Plans: whoever has a key, or anybody if none is asked for, may call it. "
+    "Need no Subscription, although the Api is sold under Plans: whoever has a key, or anybody if none is "
+    "asked for, may call it. "
     "“Require a Subscription” attaches the policy acl, which asks for one."
 )
 _COLOURS = {"published": "green", "draft": "secondary", "deprecated": "yellow", "retired": "red"}
