@@ -13,7 +13,7 @@ from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from consoles import access, audit
-from consoles.models import Role
+from consoles.models import AuditEntry, Role
 from consoles.ui.consequences import Consequences, consequences_of
 from consoles.ui.forms import ObjectForm
 from consoles.ui.pages import FamilyPage
@@ -111,6 +111,8 @@ class EditPage(WritePage):
         row = self.locked(pk)
         name, before = str(row), audit.state_of(row)
         form = self.family.bound_form(row, request.POST)
+        if form.conflicts or form.taken_over:
+            form.other_editor = _last_editor(request, row)
         if wants_other_form(request) or not form.is_valid():
             return self.show(form, f"Edit {name}", self.family.url("detail", pk), _status(request))
         row = form.save()
@@ -135,7 +137,16 @@ def _merged(form: ObjectForm) -> str:
     if not form.taken_over:
         return ""
     labels = ", ".join(str(form.fields[name].label or name).lower() for name in form.taken_over)
-    return f" Somebody else changed {labels} meanwhile; that was kept."
+    return f" {form.other_editor} changed {labels} meanwhile; that was kept."
+
+
+def _last_editor(request: HttpRequest, row: Any) -> str:
+    """Who changed the object last, by the audit."""
+    entries = AuditEntry.objects.filter(kind=row._meta.model_name, object_id=str(row.pk))
+    entry = entries.order_by("-at", "-pk").first()
+    if entry is None:
+        return "Somebody else"
+    return "You, elsewhere," if entry.actor_id == request.user.pk else entry.actor_name
 
 
 def _next(request: HttpRequest) -> str:

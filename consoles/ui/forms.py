@@ -39,6 +39,14 @@ class ShownGroup(NamedTuple):
     open: bool
 
 
+class Merged(NamedTuple):
+    """A field that somebody else changed meanwhile: what they made of it, and whether it was changed here too."""
+
+    label: str
+    theirs: str
+    conflict: bool
+
+
 class ObjectForm(forms.ModelForm):  # type: ignore[type-arg]
     """A form for one object. `groups` orders the fields; what is in none comes last."""
 
@@ -52,6 +60,7 @@ class ObjectForm(forms.ModelForm):  # type: ignore[type-arg]
         adapt(self)
         self.taken_over: list[str] = []
         self.conflicts: list[str] = []
+        self.other_editor = "Somebody else"
         self._stored = {
             name: self._initial_of(name) for name in self.fields if name not in self.secret_fields
         }
@@ -122,10 +131,21 @@ class ObjectForm(forms.ModelForm):  # type: ignore[type-arg]
         for name in self.conflicts:
             self.add_error(
                 name,
-                f"Somebody changed this to {_shown(self._stored[name])} while you were editing. Yours is kept here: "
-                "save again to replace theirs, or write theirs.",
+                f"{self.other_editor} changed this to {_shown(self._stored[name])} while you were editing. "
+                "Yours is kept here: save again to replace theirs, or write theirs.",
             )
         return cleaned
+
+    @property
+    def merged(self) -> list[Merged]:
+        """What others changed while this was edited, in the order of the form."""
+        return [
+            Merged(
+                str(field.label or name.replace("_", " ")), _shown(self._stored[name]), name in self.conflicts
+            )
+            for name, field in self.fields.items()
+            if name in self.conflicts or name in self.taken_over
+        ]
 
     def _update_errors(self, errors: ValidationError) -> None:
         """The model may name a field that this form does not show."""

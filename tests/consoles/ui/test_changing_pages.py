@@ -101,14 +101,18 @@ def test_two_editors_of_different_fields_lose_nothing(two_editors):
     answer = first.post(url, {**mine, "title": "Mine"}, follow=True)
     api.refresh_from_db()
     assert (api.title, api.description, api.visibility) == ("Mine", "Theirs", "public")
-    assert "Somebody else changed description, visibility meanwhile" in answer.content.decode()
+    assert "olga changed description, visibility meanwhile" in answer.content.decode()
 
 
 def test_two_editors_of_one_field_see_both_values(two_editors):
     api, url, (first, mine), (second, theirs) = two_editors
-    second.post(url, {**theirs, "title": "Theirs"})
+    second.post(url, {**theirs, "title": "Theirs", "description": "<b>Also theirs</b>"})
     answer = first.post(url, {**mine, "title": "Mine"})
     api.refresh_from_db()
+    text = answer.content.decode()
+    assert "olga changed this while you were editing" in text
+    assert "Title is “Theirs” now; you changed it too, and yours is kept below" in text
+    assert "Description is “&lt;b&gt;Also theirs&lt;/b&gt;” now; that is in the form below" in text
     assert answer.status_code == 422 and api.title == "Theirs"
     assert "“Theirs”" in errors_of(answer)["title"][0] and answer.context["form"]["title"].value() == "Mine"
 
