@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from analytics.questions import class_of
 from proxy.telemetry.metrics import BOUNDS_US, BUCKETS, CODE, COUNTERS, ROUTE, SIZES, Key, series
@@ -32,22 +32,42 @@ class Moment:
     errors: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     buckets: list[int] = field(default_factory=lambda: [0] * BUCKETS)
 
-    def count(self, key: Key, cell: int, more: int) -> None:
-        """Add what one cell of a series has grown by."""
-        if key[0] == CODE:
-            self._count_code(key, more)
-        elif key[0] == ROUTE and cell < BUCKETS:
-            self.buckets[cell] += more
+    def count(self, what: _Code | int, more: int) -> None:
+        """Add what one cell has grown by."""
+        if isinstance(what, int):
+            self.buckets[what] += more
+            return
+        self.classes[what.of_class] += more
+        self.apis[what.api] += more
+        if what.failed:
+            self.failed[what.api] += more
+        if what.error:
+            self.errors[what.error] += more
 
-    def _count_code(self, key: Key, more: int) -> None:
-        _, api, _, code, state = key
-        name, of_class = api or NO_API, class_of(int(code))
-        self.classes[of_class] += more
-        self.apis[name] += more
-        if of_class in ("5xx", "none"):
-            self.failed[name] += more
-        if of_class in ("4xx", "5xx", "none"):
-            self.errors[code, state, name] += more
+
+class _Code(NamedTuple):
+    """What a request of a series with a status counts for."""
+
+    api: str
+    of_class: str
+    failed: bool
+    error: tuple[str, str, str] | None
+
+    @classmethod
+    def of(cls, api: str, status: str, state: str) -> _Code:
+        """That of one Api, status and terminal state."""
+        name, of_class = api or NO_API, class_of(int(status))
+        bad = of_class in ("4xx", "5xx", "none")
+        return cls(name, of_class, of_class in ("5xx", "none"), (status, state, name) if bad else None)
+
+
+def _cells(key: Key) -> list[_Code | int | None]:
+    """What each cell of a series counts for: a status, a bucket of durations, or nothing that is shown."""
+    size = SIZES[key[0]]
+    if key[0] == CODE:
+        _, api, _, status, state = key
+        return [_Code.of(api, status, state)]
+    return [*range(BUCKETS), *[None] * (size - BUCKETS)] if key[0] == ROUTE else [None] * size
 
 
 class Meter:
@@ -64,8 +84,8 @@ class Meter:
         now, clock = time.time(), time.monotonic()
         moment = Moment(now, clock - self._clock if self._clock else 1.0)
         for file in self._open_files():
-            for key, cell, more in file.growth():
-                moment.count(key, cell, more)
+            for what, more in file.growth():
+                moment.count(what, more)
         self._looked_at, self._clock = now, clock
         return moment
 
@@ -115,7 +135,7 @@ class _File:
 
     def _begin(self) -> None:
         self._keys: list[Key] = []
-        self._starts: list[int] = []
+        self._cells: list[_Code | int | None] = []
         self._end, self._next = 0, COUNTERS
         self._before: list[int] | None = None
         self._started = self._status.numbers[STARTED]
@@ -136,8 +156,8 @@ class _File:
         except OSError:
             return False
 
-    def growth(self) -> Iterator[tuple[Key, int, int]]:
-        """Series, cell in it, and by how much it grew since the last call."""
+    def growth(self) -> Iterator[tuple[_Code | int, int]]:
+        """What is shown of the counters, and by how much it grew since the last call."""
         if self._status.numbers[STARTED] != self._started:
             self._next_worker()
         self._learn()
@@ -146,11 +166,9 @@ class _File:
         if before is None or before == numbers:
             return
         before += [0] * (len(numbers) - len(before))
-        for place, (old, new) in enumerate(zip(before, numbers, strict=False)):
-            if new != old:
-                cell = COUNTERS + place
-                which = bisect_right(self._starts, cell) - 1
-                yield self._keys[which], cell - self._starts[which], new - old if new > old else new
+        for what, old, new in zip(self._cells, before, numbers, strict=False):
+            if new != old and what is not None:
+                yield what, new - old if new > old else new
 
     def _next_worker(self) -> None:
         """Counters go on under the slot's next worker, unless it had to begin a new list."""
@@ -166,7 +184,7 @@ class _File:
             start = self._end
             for key, cell, end in series(self._status.labels[start:]):
                 self._keys.append(key)
-                self._starts.append(base + cell)
+                self._cells += _cells(key)
                 self._end, self._next = start + end, base + cell + SIZES[key[0]]
         except ValueError:
             return  # damaged by a power cut; the slot's next worker starts it over
