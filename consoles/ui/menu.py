@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from string import ascii_lowercase
 from typing import Any, NamedTuple
 
 from django.urls import reverse
@@ -16,7 +17,7 @@ SECTIONS = ("", "Traffic", "Gateway", "Consumers", "Changes", "Settings")
 
 class Entry(NamedTuple):
     """One line of the menu. `under` is the start of the addresses that belong to it; `key` is the letter that
-    leads there after `g`, by default the first of the label that is still free.
+    leads there after `g`, by default the first of the label that is still free, else any.
     """
 
     section: str
@@ -63,7 +64,9 @@ def jump_keys(found: list[Entry]) -> dict[str, str]:
     keys = {entry.url_name: entry.key for entry in found if entry.key}
     for entry in found:
         if entry.url_name not in keys:
-            letters = (letter for letter in entry.label.lower() if letter.isascii() and letter.isalpha())
+            letters = (
+                letter for letter in f"{entry.label.lower()}{ascii_lowercase}" if letter in ascii_lowercase
+            )
             keys[entry.url_name] = next((one for one in letters if one not in keys.values()), "")
     return keys
 
