@@ -71,23 +71,15 @@ class Core:
         x.traceparent = b"00-%.32b-%b-01" % (random, random[32:])
         self._advance(x)
 
-    def begin(self, x: Exchange, method: bytes, target: bytes, headers: list[Header]) -> None:
-        """The same for a request that another server parsed; `x` has its protocol and websocket too."""
+    def begin(self, x: Exchange, method: bytes, target: bytes, headers: list[Header], head: Head) -> None:
+        """The same for a request that another server parsed; `x` has its protocol and websocket too.
+
+        `head` is all that the head says, by which an equal one is found in `Runtime.heads`; empty if it says
+        too little to be remembered.
+        """
         runtime = self.runtime
         if runtime is None:
             self._not_ready(x)
-            return
-        head: Head = (x.protocol, method, target, *headers)
-        try:
-            known = runtime.heads.get(head)
-        except TypeError:
-            # Some servers make their pairs lists.
-            headers = [(name, value) for name, value in headers]
-            head = (x.protocol, method, target, *headers)
-            known = runtime.heads.get(head)
-        if known is not None:
-            x.adopt(known)
-            self.begin_again(x)
             return
         refusal = admit(x, method, target, headers, runtime)
         if refusal is None and runtime.trusted is not None:
@@ -96,7 +88,7 @@ class Core:
 
     def _begin_new(self, x: Exchange, head: Head, refusal: Response | None, runtime: Runtime) -> None:
         """A head that is not remembered; from its second time on it may be."""
-        if refusal is None and repeatable(x):
+        if refusal is None and head and repeatable(x):
             self._route(x, runtime)
             if x.route is not None:
                 runtime.remember(head, x)

@@ -333,25 +333,6 @@ class Exchange(msgspec.Struct, eq=False):
             {},
         )
 
-    def adopt(self, settled: tuple[Any, ...]) -> None:
-        """Take over what an equal head came to."""
-        (
-            self.runtime,
-            self.chain,
-            self.route,
-            self.method,
-            self.target,
-            self.path,
-            self.query,
-            self.host,
-            self.headers,
-            self.forward,
-            self.agent,
-            self.params,
-            self.texts,
-            self.memo,
-        ) = settled
-
     def header(self, name: bytes) -> bytes | None:
         """The value of a request header (first line), None if it is not there. `name` in lower case."""
         for key, value in self.headers:

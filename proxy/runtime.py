@@ -28,7 +28,7 @@ HEADS = 2048
 SEEN = 16 * 1024
 HEAD_BYTES = 1024
 Head = bytes | tuple[str | bytes | Header, ...]
-"""A head as it came: its bytes, or protocol, method, target and header pairs from another server."""
+"""A head as it came: its bytes, or version, method, path, query and header pairs from another server."""
 
 
 class Runtime:

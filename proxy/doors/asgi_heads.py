@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from proxy.doors.asgi_types import Scope
 from proxy.doors.wire import UnsafeAnswer
 from proxy.exchange import Exchange, Header, UpstreamHead
+
+if TYPE_CHECKING:
+    from proxy.runtime import Head
 
 PROTOCOLS = {
     "1.1": "HTTP/1.1",
@@ -23,7 +27,8 @@ REMEMBERED = 1024
 _CONNECTION_SPECIFIC = frozenset(
     (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade")
 )
-_NO_BODY = frozenset(("GET", "HEAD"))
+NO_BODY = frozenset(("GET", "HEAD"))
+"""Methods whose requests have no body unless a header announces it; in others HTTP/2 may hide one."""
 _PATH_CHARACTERS = "/!$&'()*+,;=:@~-._"
 _blocks: dict[bytes, list[Header]] = {}
 
@@ -38,6 +43,19 @@ def protocol(scope: Scope) -> str:
     if name is None:
         raise BadScope("The HTTP version is not supported.")
     return name
+
+
+def whole_head(scope: Scope) -> Head:
+    """All that decides what comes of a request, as far as its head says it."""
+    path = scope.get("raw_path") or scope["path"]
+    head = (scope["http_version"], scope["method"], path, scope["query_string"], *scope["headers"])
+    try:
+        hash(head)
+    except TypeError:
+        # Some servers make their pairs lists.
+        pairs = [(name, value) for name, value in scope["headers"]]
+        return (scope["http_version"], scope["method"], path, scope["query_string"], *pairs)
+    return head
 
 
 def request_target(scope: Scope) -> bytes:
@@ -81,7 +99,7 @@ def framed_headers(scope: Scope, body: bytes | None) -> list[Header]:
 
 def may_hide_body(scope: Scope) -> bool:
     """Whether a body may follow that no header speaks of; with GET and HEAD it would mean nothing."""
-    return scope["method"] not in _NO_BODY and not any(
+    return scope["method"] not in NO_BODY and not any(
         name == b"content-length" for name, _ in scope["headers"]
     )
 
@@ -92,35 +110,35 @@ def answer_headers(x: Exchange, head: UpstreamHead, length: int | None) -> list[
     `length` is the Content-Length, None for none. The list may be changed.
     """
     block = head.block
-    if block is not None:
-        known = _blocks.get(block)
-        headers = list(known if known is not None else _read(block))
-    else:
-        headers = list(head.headers)
-        _check(headers)
-    if x.extra is not None or x.extra_lines:
-        added = x.added_headers()
-        _check(added)
-        headers += added
+    headers = _checked(x, head.headers) if block is None else _blocks.get(block) or _read(block)
+    headers = headers.copy()
+    if x.extra_lines:
+        # Made line by line from fixed names and numbers: there is nothing to check.
+        lines = x.extra_lines[:-2].replace(b"\r\n", b": ").split(b": ")
+        headers += zip(lines[::2], lines[1::2], strict=True)
+    if x.extra is not None:
+        headers += _checked(x, x.extra)
     headers.append((b"x-request-id", x.request_id))
     if length is not None:
         headers.append((b"content-length", b"%d" % length))
+    return headers
+
+
+def _checked(x: Exchange, headers: list[Header]) -> list[Header]:
+    """Headers that came from a policy or by way of one, as the client's protocol allows them."""
+    text = b"".join([name + value for name, value in headers])
+    if b"\n" in text or b"\r" in text or b"\0" in text:
+        raise UnsafeAnswer
     if x.protocol in FRAMED:
         return [pair for pair in headers if pair[0] not in _CONNECTION_SPECIFIC]
     return headers
 
 
 def _read(block: bytes) -> list[Header]:
-    """Split header lines that the upstream's reader has found well-formed; the same ones come again."""
+    """Split header lines that the upstream's reader has found well-formed and freed of connection headers."""
     lines = (line.partition(b":") for line in block.split(b"\r\n")[:-1])
     headers = [(name.lower(), value.strip(b" \t")) for name, _, value in lines]
     if len(_blocks) >= REMEMBERED:
         _blocks.clear()
     _blocks[block] = headers
     return headers
-
-
-def _check(headers: list[Header]) -> None:
-    text = b"".join([name + value for name, value in headers])
-    if b"\n" in text or b"\r" in text or b"\0" in text:
-        raise UnsafeAnswer

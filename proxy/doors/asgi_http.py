@@ -8,6 +8,7 @@ second coroutine listens to `receive`, for the body or for the client's going aw
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -16,11 +17,14 @@ from proxy.core import NO_CHAIN
 from proxy.doors.asgi_body import RequestBody
 from proxy.doors.asgi_heads import (
     FRAMED,
+    NO_BODY,
+    PROTOCOLS,
     BadScope,
     answer_headers,
     framed_headers,
     may_hide_body,
     request_target,
+    whole_head,
 )
 from proxy.doors.asgi_heads import protocol as protocol_of
 from proxy.doors.asgi_types import Message, Receive, Scope, Send
@@ -31,6 +35,7 @@ from proxy.http.forwarded import origin_lines
 if TYPE_CHECKING:
     from proxy.core import Core
     from proxy.doors.asgi_open import OpenExchanges
+    from proxy.runtime import Head
     from proxy.upstream.transport import UpstreamRelay
 
 log = logging.getLogger("tidegate.doors.asgi")
@@ -45,61 +50,38 @@ LISTEN_AFTER = 0.2
 class AsgiExchange:
     """One request of the server, from its scope to the last byte of its answer."""
 
-    __slots__ = (
-        "_listener",
-        "_resumed",
-        "_task",
-        "_waiter",
-        "body",
-        "broken",
-        "content",
-        "core",
-        "ended",
-        "first",
-        "held",
-        "parts",
-        "queued",
-        "receive",
-        "sending_until",
-        "start",
-        "x",
-    )
+    x: Exchange
+    first: Message | None = None
+    """A message of `receive` that was needed to understand the head."""
+    start: Message | None = None
+    """The answer's head, once there is one."""
+    content: bytes | None = None
+    """The whole body of an answer that came at once."""
+    parts: list[bytes]
+    """What of the body is to be sent, of an answer that comes in parts."""
+    queued = 0
+    held = False
+    """The upstream was asked to pause because the client is slower."""
+    ended = False
+    broken = False
+    """Nothing more is sent; the server closes since the answer is not complete."""
+    sending_until = NEVER
+    body: RequestBody | None = None
+    _waiter: asyncio.Future[None] | None = None
+    _listener: asyncio.Task[None] | None = None
+    _resumed: asyncio.Event | None = None
+    _task: asyncio.Task[object] | None = None
 
     def __init__(self, core: Core, receive: Receive) -> None:
         self.core = core
         self.receive = receive
-        self.x: Exchange = None  # type: ignore[assignment]
-        self.first: Message | None = None
-        """A message of `receive` that was needed to understand the head."""
-        self.start: Message | None = None
-        """The answer's head, once there is one."""
-        self.content: bytes | None = None
-        """The whole body of an answer that came at once."""
-        self.parts: list[bytes] = []
-        self.queued = 0
-        self.held = False
-        """The upstream was asked to pause because the client is slower."""
-        self.ended = False
-        self.broken = False
-        """Nothing more is sent; the server closes since the answer is not complete."""
-        self.sending_until = NEVER
-        self.body: RequestBody | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._listener: asyncio.Task[None] | None = None
-        self._resumed: asyncio.Event | None = None
-        self._task: asyncio.Task[object] | None = None
 
     # -- the application's coroutine
 
-    async def run(self, send: Send, exchanges: OpenExchanges) -> None:
+    async def run(self, send: Send) -> None:
         """Wait for the answer and send it. Returning early is how ASGI breaks an answer off."""
-        if self.start is None:
-            exchanges.waiting.add(self)
-            try:
-                await self._wait()
-            finally:
-                if self.content is not None or self.broken:
-                    exchanges.done(self)
+        if self.start is None and not self.broken:
+            await self._wait()
         if self.start is None or self.broken:
             return
         if self.content is not None:
@@ -195,6 +177,7 @@ class AsgiExchange:
             self._wake()
 
     def send_head(self, x: Exchange, head: UpstreamHead) -> None:
+        self.parts = []
         if self._begin(x, head, head.length):
             self._wake()
         else:
@@ -277,20 +260,21 @@ class AsgiExchange:
 async def serve(core: Core, exchanges: OpenExchanges, scope: Scope, receive: Receive, send: Send) -> None:
     """One HTTP request."""
     exchange = AsgiExchange(core, receive)
-    client = scope.get("client")
-    peer = client[0] if client else ""
-    scheme = b"https" if scope["scheme"] == "https" else b"http"
-    address = peer.encode()
-    origin = origin_lines(address, address, scheme)
-    x = exchange.x = Exchange(
-        exchange, peer, peer, scheme, started=monotonic(), origin=origin, chain=NO_CHAIN
-    )
+    head, client = whole_head(scope), scope.get("client")
+    sender = _sender(client[0] if client else "", scope["scheme"])
+    known = None if core.runtime is None else core.runtime.heads.get(head)
+    if known is None:
+        x = exchange.x = Exchange(exchange, *sender, monotonic(), chain=NO_CHAIN)
+    else:
+        x = exchange.x = Exchange(exchange, *sender, monotonic(), *known)
     try:
-        if scope["http_version"] == "1.1":
-            _begin(exchange, x, scope, scope["headers"])
+        if known is None:
+            await _begin(exchange, x, scope, head)
         else:
-            await _begin_other(exchange, x, scope)
-        await exchange.run(send, exchanges)
+            x.protocol = PROTOCOLS[scope["http_version"]]
+            core.begin_again(x)
+        exchanges.waiting.add(exchange)
+        await exchange.run(send)
     except Exception:
         # The server's `send` may fail with anything when the client is gone; ours is in the log.
         log.debug("an answer could not be sent, request %s", x.request_id.decode(), exc_info=True)
@@ -299,23 +283,24 @@ async def serve(core: Core, exchanges: OpenExchanges, scope: Scope, receive: Rec
         exchange.finish()
 
 
-async def _begin_other(exchange: AsgiExchange, x: Exchange, scope: Scope) -> None:
-    """A request of another version than HTTP/1.1."""
+@functools.lru_cache(maxsize=4096)
+def _sender(peer: str, scheme: str) -> tuple[str, str, bytes, bytes]:
+    """Peer, client, scheme and origin lines of an exchange."""
+    address, name = peer.encode(), b"https" if scheme == "https" else b"http"
+    return peer, peer, name, origin_lines(address, address, name)
+
+
+async def _begin(exchange: AsgiExchange, x: Exchange, scope: Scope, head: Head) -> None:
+    """A request whose head is not remembered."""
+    core = exchange.core
     try:
         x.protocol = protocol_of(scope)
         headers = scope["headers"]
         if x.protocol in FRAMED:
             headers = framed_headers(scope, await _hidden_body(exchange, scope))
-    except BadScope as error:
-        exchange.core.reject(x, problem(400, "malformed-request", str(error), close=True))
-        return
-    _begin(exchange, x, scope, headers)
-
-
-def _begin(exchange: AsgiExchange, x: Exchange, scope: Scope, headers: list[Header]) -> None:
-    core = exchange.core
-    try:
-        core.begin(x, scope["method"].encode("latin-1"), request_target(scope), headers)
+            if scope["method"] not in NO_BODY:
+                head = b""
+        core.begin(x, scope["method"].encode("latin-1"), request_target(scope), headers, head)
     except BadScope as error:
         core.reject(x, problem(400, "malformed-request", str(error), close=True))
     except Exception:

@@ -116,7 +116,7 @@ class AsgiWebSocket:
         except BadScope as error:
             self._core.reject(x, problem(400, "malformed-request", str(error), close=True))
         else:
-            self._core.begin(x, b"GET", target, handshake_headers(self._scope))
+            self._core.begin(x, b"GET", target, handshake_headers(self._scope), b"")
 
     def _end(self) -> None:
         """Account for it, whatever the end was."""

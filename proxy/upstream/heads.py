@@ -71,6 +71,7 @@ _KINDS = {
 }
 LINES = LineReader(_KINDS)
 MAX_HEADER_LINES = 100
+MAX_HEAD_BYTES = 64 * 1024
 BODILESS = frozenset((204, 304))
 REMEMBERED = 4096
 HEADS = 1024
@@ -93,8 +94,8 @@ def read_head(text: bytes) -> UpstreamHead:
     if known is not None:
         return UpstreamHead(*known)
     lines = text.split(b"\r\n")
-    if len(lines) > MAX_HEADER_LINES:
-        raise BadAnswer("too many header lines")
+    if len(lines) > MAX_HEADER_LINES or len(text) > MAX_HEAD_BYTES:
+        raise BadAnswer("the head is too large")
     first, lines[0] = lines[0], b""
     try:
         block = b"".join(map(_blocks.__getitem__, lines))

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from proxy.exchange import Exchange, UpstreamHead
 from proxy.http.chunked import BadChunk, ChunkedBody
-from proxy.upstream.heads import BODILESS, BadAnswer, UnsafeHeader, read_head, request_head
+from proxy.upstream.heads import BODILESS, MAX_HEAD_BYTES, BadAnswer, UnsafeHeader, read_head, request_head
 from proxy.upstream.transport import Cause, Failure, Listener, RelayEnd
 
 if TYPE_CHECKING:
     from proxy.upstream.pool import Instance, UpstreamPool
 
-MAX_HEAD_BYTES = 64 * 1024
 MAX_INFORMATIONAL = 8
 LARGE_READ = 64 * 1024
 LAST_CHUNK = b"0\r\n\r\n"
@@ -98,7 +97,7 @@ class Http1Connection(asyncio.Protocol):
             self._outside(data)
             return
         end = data.find(b"\r\n\r\n")
-        if end < 0 or end > MAX_HEAD_BYTES:
+        if end < 0:
             self._incomplete(data)
             return
         try:
