@@ -410,7 +410,8 @@ def landing(user: Any) -> str:
     if api is None:
         return reverse("console:first-run")
     standing = steps.done(api, calls.recent(api))
-    return steps.url_of(next((name for name, done in standing.items() if not done), "portal"), api)
+    left = next((name for name, done in standing.items() if not done), None)
+    return steps.url_of(left, api) if left else reverse("console:overview")
 
 
 urlpatterns = [
