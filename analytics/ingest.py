@@ -78,13 +78,13 @@ class Ingester:
         *,
         batch: int | None = None,
         grace: float | None = None,
-        keep_raw: bool = True,
+        keep_raw: bool | None = None,
         step: Step = lambda name: None,
     ) -> None:
         self._folder = folder
         self._batch = batch or limit("INGEST_BATCH")
         self._grace = limit("SPOOL_GRACE_SECONDS") if grace is None else grace
-        self._keep_raw = keep_raw
+        self._keep_raw = limit("RAW_ROWS") > 0 if keep_raw is None else keep_raw
         self._step = step
         self._catalogue = Catalogue(limit("SERIES"))
 

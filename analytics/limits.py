@@ -1,23 +1,25 @@
-"""How much is kept and how much is done at once; a setting of the same name, `TIDEGATE_` before it, wins."""
+"""How much is kept and how much is done at once: the settings of `docs/analytics.md`."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 from django.conf import settings
 
-DEFAULTS = {
-    "RAW_DAYS": 7,
-    "RAW_ROWS": 500_000,
-    "MINUTE_DAYS": 3,
-    "HOUR_DAYS": 93,
-    "DAY_DAYS": 1100,
-    "INGEST_BATCH": 30_000,
-    "SPOOL_GRACE_SECONDS": 10,
-    "SERIES": 100_000,
-}
+Name = Literal[
+    "RAW_ROWS",
+    "RAW_DAYS",
+    "MINUTE_DAYS",
+    "HOUR_DAYS",
+    "DAY_DAYS",
+    "INGEST_BATCH",
+    "SPOOL_GRACE_SECONDS",
+    "SERIES",
+]
 """Ages in days; RAW_ROWS rows of the traffic log; INGEST_BATCH records in one transaction;
 SPOOL_GRACE_SECONDS for which a segment stays after it was counted; SERIES of each grain."""
 
 
-def limit(name: str) -> int:
-    """The value that holds for one of `DEFAULTS`."""
-    return int(getattr(settings, f"TIDEGATE_{name}", DEFAULTS[name]))
+def limit(name: Name) -> int:
+    """The value of `TIDEGATE_NAME` that holds now."""
+    return int(getattr(settings, f"TIDEGATE_{name}"))

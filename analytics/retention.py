@@ -11,7 +11,7 @@ from django.db.models import Exists, F, Max, Min, OuterRef
 from django.utils import timezone
 
 from analytics.batch import DAY, HOUR, MINUTE
-from analytics.limits import limit
+from analytics.limits import Name, limit
 from analytics.models import DayRollup, HourRollup, IngestTotals, MinuteRollup, RawRecord, Rollup, Series
 from analytics.rollups import TABLES
 from proxy.models import Certificate
@@ -20,7 +20,7 @@ CHUNK = 5_000
 """Rows deleted in one transaction, so that others get at the database in between."""
 SERIES_AT_ONCE = 1_000
 """Series whose old rollups are deleted in one transaction."""
-_KEPT = {MINUTE: "MINUTE_DAYS", HOUR: "HOUR_DAYS", DAY: "DAY_DAYS"}
+_KEPT: dict[int, Name] = {MINUTE: "MINUTE_DAYS", HOUR: "HOUR_DAYS", DAY: "DAY_DAYS"}
 
 
 @dataclass(slots=True)

@@ -25,6 +25,7 @@ from proxy.models import Api, App, Credential, Developer, Plan, Route, Subscript
 
 ROUTES_PER_API = 10
 APPS_PER_DEVELOPER = 5
+BUSY = 40
 RECENT = 2 * HOUR
 _AGENTS = ("curl/8.5.0", "python-httpx/0.28", "okhttp/4.12", "Go-http-client/2.0")
 _CHUNK = 5_000
@@ -32,12 +33,14 @@ _CHUNK = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How big it is; `records` are single requests in the last two hours."""
+    """How big it is: `active` Apps beside the busy ones call in an hour, `records` are single requests in the
+    last two hours."""
 
     days: int = 30
     routes: int = 2_000
     apps: int = 5_000
     keys: int = 20_000
+    active: int = 400
     records: int = 100_000
 
 
@@ -166,7 +169,7 @@ def make_traffic(size: Size, callers: list[Caller], now: int, seed: int = 1) -> 
         hours: Windows = {
             start: window
             for at in range(day, min(day + DAY, border), HOUR)
-            for start, window in grained({at: _hour(callers, at, shapes, chance)}).items()
+            for start, window in grained({at: _hour(callers, size.active, at, shapes, chance)}).items()
         }
         hours.update((start, window) for start, window in recent.items() if day <= start < day + DAY)
         here = {start: window for start, window in minutes.items() if day <= start < day + DAY}
@@ -200,12 +203,12 @@ def _shape(chance: random.Random) -> tuple[Histogram, int]:
 
 
 def _hour(
-    callers: list[Caller], at: int, shapes: list[tuple[Histogram, int]], chance: random.Random
+    callers: list[Caller], active: int, at: int, shapes: list[tuple[Histogram, int]], chance: random.Random
 ) -> dict[Dimensions, Tally]:
-    """A twelfth of all Apps call in an hour, the busy ones always; more by day than by night."""
+    """Who calls in an hour: the busy Apps always, of the others some; more by day than by night."""
     busy = 1 + (8 <= at // HOUR % 24 <= 18)
     found: dict[Dimensions, Tally] = {}
-    for caller in callers[:40] + chance.sample(callers, len(callers) // 12):
+    for caller in callers[:BUSY] + chance.sample(callers, min(active, len(callers))):
         for status, state, share, code in (
             (200, 0, 1.0, ""),
             (429, 1, 0.05, "rate-limited"),

@@ -16,40 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from proxy.telemetry.metrics import Metrics
 from proxy.telemetry.prometheus import render
-from proxy.telemetry.record import TrafficRecord
 from proxy.telemetry.spool import Spool, read, segments
 from proxy.telemetry.status import IN_FLIGHT, WorkerStatus
 from proxy.telemetry.trace import child, request_id
-
-RECORD = TrafficRecord(
-    time=1_790_000_000.123,
-    request_id="9f1c0d7e55aa43b2c7d81e02",
-    state=0,
-    method="GET",
-    host="api.example.com",
-    path="/v1/orders/1234567",
-    status=200,
-    api="orders",
-    route="orders-read",
-    app="mobile-app",
-    credential="k_3f9a2c",
-    plan="gold",
-    target="10.0.0.12:8080",
-    client_ip="192.0.2.10",
-    duration_us=1834,
-    upstream_us=1501,
-    bytes_in=0,
-    bytes_out=138,
-    tries=1,
-    code="",
-    policy="",
-    rule="",
-    observed="",
-    protocol="HTTP/1.1",
-    revision=12,
-    trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
-    user_agent="curl/8.1.2",
-)
+from tests.records import RECORD
 
 
 def best(name: str, call: Callable[[], object], number: int = 200_000) -> None:

@@ -201,6 +201,23 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {}
 CELERY_BEAT_SCHEDULE_FILENAME = str(TIDEGATE_DATA / "celery" / "beat")
 
+# --- Analytics ----------------------------------------------------------------------------------------
+
+TIDEGATE_RAW_ROWS = env.integer("TIDEGATE_RAW_ROWS", 500_000)
+"""Requests in the traffic log; with 0 there is none."""
+TIDEGATE_RAW_DAYS = env.integer("TIDEGATE_RAW_DAYS", 7, maximum=36_500)
+TIDEGATE_MINUTE_DAYS = env.integer("TIDEGATE_MINUTE_DAYS", 3, minimum=1, maximum=36_500)
+TIDEGATE_HOUR_DAYS = env.integer(
+    "TIDEGATE_HOUR_DAYS", max(93, TIDEGATE_MINUTE_DAYS), minimum=TIDEGATE_MINUTE_DAYS, maximum=36_500
+)
+TIDEGATE_DAY_DAYS = env.integer(
+    "TIDEGATE_DAY_DAYS", max(1100, TIDEGATE_HOUR_DAYS), minimum=TIDEGATE_HOUR_DAYS, maximum=36_500
+)
+"""Rollups by the day are kept at least as long as those by the hour, and these as those by the minute."""
+TIDEGATE_INGEST_BATCH = env.integer("TIDEGATE_INGEST_BATCH", 30_000, minimum=100, maximum=1_000_000)
+TIDEGATE_SPOOL_GRACE_SECONDS = env.integer("TIDEGATE_SPOOL_GRACE_SECONDS", 10, maximum=86_400)
+TIDEGATE_SERIES = env.integer("TIDEGATE_SERIES", 100_000, minimum=1_000, maximum=10_000_000)
+
 # --- Logging ------------------------------------------------------------------------------------------
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")

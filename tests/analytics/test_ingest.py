@@ -183,6 +183,13 @@ def test_a_flipped_byte_anywhere_never_counts_what_was_not_written(folder, data)
     assert IngestTotals.load().records == len(found)
 
 
+def test_without_rows_in_the_log_there_are_rollups_all_the_same(folder):
+    spool(folder, varied(50))
+    with override_settings(TIDEGATE_RAW_ROWS=0):
+        Ingester(folder, grace=0).run()
+    assert not RawRecord.objects.exists() and IngestTotals.load().records == sums()["total 60"] == 50
+
+
 def test_series_are_bounded_and_what_overflows_is_counted(folder):
     with override_settings(TIDEGATE_SERIES=10):
         records = [record(app=f"app-{number}") for number in range(50)]

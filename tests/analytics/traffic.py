@@ -11,43 +11,14 @@ from msgspec.structs import replace
 
 from proxy.telemetry.record import TrafficRecord
 from proxy.telemetry.spool import Spool
-
-PLAIN = TrafficRecord(
-    time=0.0,
-    duration_us=1834,
-    request_id="",
-    trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
-    method="GET",
-    host="api.example.com",
-    path="/v1/orders/7",
-    user_agent="curl/8.1.2",
-    api="orders",
-    route="orders-read",
-    revision=1,
-    app="shop",
-    credential="1",
-    state=0,
-    status=200,
-    client_ip="192.0.2.10",
-    plan="gold",
-    target="10.0.0.1:80",
-    upstream_us=1501,
-    bytes_in=0,
-    bytes_out=138,
-    tries=1,
-    code="",
-    policy="",
-    rule="",
-    observed="",
-    protocol="HTTP/1.1",
-)
+from tests.records import RECORD
 
 
 def record(**fields: object) -> TrafficRecord:
     """One record, of just now unless told otherwise."""
     fields.setdefault("time", time.time())
     fields.setdefault("request_id", f"{random.getrandbits(96):024x}")
-    return replace(PLAIN, **fields)
+    return replace(RECORD, **fields)
 
 
 def varied(

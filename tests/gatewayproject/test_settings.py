@@ -46,6 +46,8 @@ def test_the_project_is_sound(tmp_path):
         ("TIDEGATE_DEMO", "perhaps", "must be true or false, not 'perhaps'"),
         ("TIDEGATE_TASKS", "some", "must be true or false, not 'some'"),
         ("TIDEGATE_DRAIN_DELAY", "-1", "must be from 0 to 3600, not -1"),
+        ("TIDEGATE_RAW_ROWS", "many", "must be a whole number, not 'many'"),
+        ("TIDEGATE_HOUR_DAYS", "1", "must be from 3 to 36500, not 1"),
         ("TIDEGATE_LOG_LEVEL", "loud", "must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL, not 'LOUD'"),
     ],
 )

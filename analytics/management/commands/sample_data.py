@@ -18,15 +18,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """How big it is to be."""
-        for name, value in (
-            ("days", 30),
-            ("routes", 2000),
-            ("apps", 5000),
-            ("keys", 20_000),
-            ("records", 100_000),
+        for name, value, what in (
+            ("days", 30, "days of traffic"),
+            ("routes", 2000, "Routes"),
+            ("apps", 5000, "Apps"),
+            ("keys", 20_000, "keys"),
+            ("active", 400, "Apps that call in an hour, beside 40 busy ones"),
+            ("records", 100_000, "single requests in the last two hours"),
         ):
             parser.add_argument(
-                f"--{name}", type=int, default=value, help=f"how many {name}; {value} by default"
+                f"--{name}", type=int, default=value, help=f"how many {what}; {value:,} by default"
             )
         parser.add_argument("--beside", action="store_true", help="also where there are Apis or Apps already")
 

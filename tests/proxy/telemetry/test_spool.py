@@ -24,34 +24,18 @@ from proxy.telemetry.spool import (
     seal_abandoned,
     segments,
 )
+from tests import records
 
-RECORD = TrafficRecord(
-    time=1_790_000_000.25,
+RECORD = msgspec.structs.replace(
+    records.RECORD,
     request_id="r0",
-    state=0,
-    method="GET",
-    host="api.example.com",
     path="/orders/%C3%BC",
-    status=200,
-    api="orders",
-    route="orders-read",
     app="app",
-    credential="k_1",
-    plan="gold",
-    target="10.0.0.1:80",
     client_ip="192.0.2.1",
     duration_us=1500,
     upstream_us=1200,
-    bytes_in=0,
     bytes_out=42,
-    tries=1,
-    code="",
-    policy="",
-    rule="",
-    observed="",
-    protocol="HTTP/1.1",
     revision=3,
-    trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
     user_agent="probe",
 )
 ROOT = Path(__file__).resolve().parents[3]
