@@ -116,12 +116,30 @@ class KeyAuth(Policy):
     def on_request(self, x: Exchange) -> Response | None:
         """Find the one key and who it belongs to."""
         memo = x.memo
-        if memo is not None and self._short and x.forward is x.headers:
-            shown = memo.get(self)
-            if shown is None:
-                shown = memo[self] = self._shown(x)
-            if shown is not _NOT_PLAIN:
-                return self._identify_shown(x, shown)
+        if memo is None or not self._short or x.forward is not x.headers:
+            return self._look(x)
+        shown = memo.get(self)
+        if shown is None:
+            shown = memo[self] = self._shown(x)
+        if shown is _NOT_PLAIN:
+            return self._look(x)
+        try:
+            identity = self._look_up(shown.key)
+        except IdentityUnavailable:
+            return _unavailable()
+        if identity is None:
+            return self._refuse("key-invalid", "Unauthorized")
+        if identity is not shown.identity:
+            shown.identity = identity
+            shown.forward = shown.kept + self._consumer_headers(identity) if self.enforce else x.headers
+            shown.plan = _plan(identity, x)
+        x.identity = identity
+        x.forward = shown.forward
+        x.plan = shown.plan
+        return None
+
+    def _look(self, x: Exchange) -> Response | None:
+        """The same for a head that did not come before, or where the key may be in several places."""
         if x.method == b"OPTIONS" and not self.config.run_on_preflight:
             self._pass_on(x, [])
             return None
@@ -150,23 +168,6 @@ class KeyAuth(Policy):
         if len(keys) != 1 or len(keys[0]) > _LONGEST_KEY or exempt:
             return _NOT_PLAIN
         return _Shown(keys[0], [pair for pair in x.headers if pair[0] not in self._dropped])
-
-    def _identify_shown(self, x: Exchange, shown: _Shown) -> Response | None:
-        """The same for a head that came before; what it sends upstream is made anew for a new caller only."""
-        try:
-            identity = self._look_up(shown.key)
-        except IdentityUnavailable:
-            return _unavailable()
-        if identity is None:
-            return self._refuse("key-invalid", "Unauthorized")
-        if identity is not shown.identity:
-            shown.identity = identity
-            shown.forward = shown.kept + self._consumer_headers(identity) if self.enforce else x.headers
-            shown.plan = _plan(identity, x)
-        x.identity = identity
-        x.forward = shown.forward
-        x.plan = shown.plan
-        return None
 
     def _identify(self, x: Exchange, key: bytes) -> Response | None:
         try:

@@ -159,7 +159,8 @@ class RateLimit(Policy):
         self._counters = cast(ImmediateCounters, counters) if immediate else None
         self._awaited = cast(AwaitedCounters, counters)
         self._rules = [_Rule(rate, self.label, config.local_share) for rate in config.limits]
-        self._hit, self._lines = getattr(counters, "hit", None), self._rules[0].lines
+        self._hit: Any = getattr(counters, "hit", None)
+        self._lines = self._rules[0].lines
         self._shown = self.enforce and not config.hide_headers
         self._plain = len(self._rules) == 1 and self._shown and immediate
         self._header = config.header.lower().encode()

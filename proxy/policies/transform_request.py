@@ -125,18 +125,18 @@ class TransformRequest(Policy):
 
     def on_request(self, x: Exchange) -> Response | None:
         """Make the changes, all or none."""
+        memo = x.memo
+        if memo is not None:
+            known = memo.get(self)
+            if known is not None and known[0] is x.forward and known[1] is x.identity:
+                x.forward = known[2]
+                return None
         if not self.enforce:
             x.observed = f"{x.observed},{self.label}" if x.observed else self.label
             return None
-        before, memo = x.forward, x.memo
-        if memo is None or not self._steady:
-            return self._change(x)
-        known = memo.get(self)
-        if known is not None and known[0] is before and known[1] is x.identity:
-            x.forward = known[2]
-            return None
+        before = x.forward
         refusal = self._change(x)
-        if refusal is None:
+        if memo is not None and self._steady and refusal is None:
             memo[self] = before, x.identity, x.forward
         return refusal
 
