@@ -20,9 +20,10 @@ upstreams:
 plans:
   - name: free
     title: Free
+    apis: [shop]
     policies: [{name: rate-limit, config: {limits: [{amount: 3, period: day}]}}]
-  - {name: gold, title: Gold, approval: manual}
-  - {name: steady, title: Steady}
+  - {name: gold, title: Gold, approval: manual, apis: [shop]}
+  - {name: steady, title: Steady, apis: [shop]}
 apis:
   - slug: shop
     title: Shop
