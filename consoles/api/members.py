@@ -69,7 +69,7 @@ class NewMemberSerializer(Strict):
 
     username = serializers.CharField(max_length=150, validators=[User.username_validator])
     email = serializers.EmailField(max_length=254, required=False, default="", allow_blank=True)
-    role = RoleField(required=False, default="viewer")
+    role = RoleField(required=False, default=Role.VIEWER)
 
     def validate_username(self, value: str) -> str:
         """Not that of another account."""

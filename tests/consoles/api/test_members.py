@@ -41,6 +41,11 @@ def test_a_member_is_made_and_the_password_is_in_that_answer_only(owner):
     assert entry.actor_name == "owner" and body["password"] not in str(entry.changes)
 
 
+def test_without_a_role_one_only_sees(owner):
+    made = owner("POST", "members", {"username": "grace"})
+    assert (made.status_code, made.json()["role"], made.json()["email"]) == (201, "viewer", "")
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
