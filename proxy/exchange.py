@@ -233,8 +233,8 @@ class Exchange(msgspec.Struct, eq=False):
     """The User-Agent header."""
     params: dict[str, str] | None = None
     """Values of the `{names}` in a template path."""
-    texts: tuple[str, str, str, str] | None = None
-    """Method, host, path and User-Agent for the record, if they are at hand."""
+    texts: tuple[Any, ...] | None = None
+    """What the record says of head and Route, if it is at hand: `recorder.texts`."""
     memo: dict[object, Any] | None = None
     """Where policies may keep what follows from the head alone; shared by requests with the same head."""
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from proxy.exchange import Exchange
 
@@ -14,24 +13,8 @@ if TYPE_CHECKING:
 
 PATH_BYTES = 1024
 AGENT_BYTES = 200
-_OUTCOME = attrgetter(
-    "state",
-    "status",
-    "client_ip",
-    "plan",
-    "target_label",
-    "upstream_us",
-    "bytes_in",
-    "bytes_out",
-    "tries",
-    "code",
-    "policy",
-    "rule",
-    "observed",
-    "protocol",
-)
-
 _NOBODY = ("", "")
+_UNROUTED = ("", "", 0)
 
 
 class Recorder:
@@ -40,7 +23,7 @@ class Recorder:
     def __init__(self, spool: Spool, metrics: Metrics) -> None:
         self._append = spool.append_all
         self.metrics = metrics
-        self._unrouted = ("", "", 0), metrics.route("", "")
+        self._unrouted = metrics.route("", "")
         self.bump = metrics.bump
 
     def refused(self, policy: str, label: str) -> None:
@@ -53,7 +36,7 @@ class Recorder:
         for x in ended:
             started, identity = x.started, x.identity
             micros = int((now - started) * 1e6)
-            labels, meter = self._unrouted if x.route is None else x.route.accounting
+            meter = self._unrouted if x.route is None else x.route.meter
             app, credential = _NOBODY if identity is None else (identity.app, identity.credential_id)
             meter.observe(x.status, x.state, micros, x.upstream_us, x.bytes_in, x.bytes_out)
             # In the order of TrafficRecord: a tuple is encoded the same and costs less to make.
@@ -64,20 +47,33 @@ class Recorder:
                     x.request_id.decode(),
                     x.traceparent[3:35].decode("latin-1"),
                     *(x.texts or texts(x)),
-                    *labels,
                     app,
                     credential,
-                    *_OUTCOME(x),
+                    x.state,
+                    x.status,
+                    x.client_ip,
+                    x.plan,
+                    x.target_label,
+                    x.upstream_us,
+                    x.bytes_in,
+                    x.bytes_out,
+                    x.tries,
+                    x.code,
+                    x.policy,
+                    x.rule,
+                    x.observed,
+                    x.protocol,
                 )
             )
         self._append(records)
 
 
-def texts(x: Exchange) -> tuple[str, str, str, str]:
-    """Method, host, path and User-Agent, as a record holds them."""
+def texts(x: Exchange) -> tuple[Any, ...]:
+    """Method, host, path and User-Agent, then Api, Route and Revision, as a record holds them."""
     return (
         x.method.decode("latin-1"),
         x.host.decode("latin-1"),
         x.path[:PATH_BYTES].decode("latin-1"),
         x.agent[:AGENT_BYTES].decode("latin-1"),
+        *(_UNROUTED if x.route is None else x.route.labels),
     )

@@ -131,7 +131,7 @@ class RuntimeBuilder:
         compiled.chain = chains.for_route(route.name, route.api)
         compiled.upstream = pools.get(route.upstream)
         compiled.meter = self._metrics.route(route.api, route.name)
-        compiled.accounting = (route.api, route.name, self._snapshot.revision), compiled.meter
+        compiled.labels = (route.api, route.name, self._snapshot.revision)
         compiled.plain = compiled.rewriter is None and route.redirect is None and not route.preserve_host
         compiled.body_bytes = self._snapshot.limits.body_bytes if limit is None else limit
 

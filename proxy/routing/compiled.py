@@ -28,8 +28,8 @@ class CompiledRoute:
 
     chain: Any = None
     meter: Any = None
-    accounting: tuple[tuple[str, str, int], Any] = (("", "", 0), None)
-    """Api, Route and Revision, as each record of this Route needs them, and the meter."""
+    labels: tuple[str, str, int] = ("", "", 0)
+    """Api, Route and Revision, as each record of this Route says them."""
     upstream: Any = None
     body_bytes: int = 0
     plain: bool = False
