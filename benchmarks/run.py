@@ -36,6 +36,8 @@ SECTIONS = (
     "memory",
     "limit",
     "kill",
+    "pages",
+    "ingest",
 )
 
 
