@@ -112,6 +112,7 @@ class Engine:
         self.status.beat()
         self._count("spool_dropped", self.spool.dropped)
         self._count("counter_evictions", self.counters.evictions)
+        self.identities.follow()
         self._count("identity_cache_clears", self.identities.clears)
         if self.state.numbers[SNAPSHOT] != self._seen_revision and self._loading is None:
             self._seen_revision = self.state.numbers[SNAPSHOT]

@@ -19,7 +19,7 @@ MAX_APPS = 4096
 SIDES = 2
 META, ACTIVE, VERSION, ORIGIN, FORMAT = b"meta", b"active", b"version", b"origin", b"format"
 
-_credential_decoder = msgspec.msgpack.Decoder(CredentialEntry)
+_decode_credential = msgspec.msgpack.Decoder(CredentialEntry).decode
 _app_decoder = msgspec.msgpack.Decoder(AppEntry)
 
 
@@ -54,6 +54,7 @@ class IdentityDatabase:
         except (lmdb.Error, OSError):
             self.close()
             raise
+        self._reading: lmdb.Transaction[bytes] | None = None
         self._seen, self.side = -1, 0
         self._remembered: dict[str, AppEntry] = {}
 
@@ -65,7 +66,19 @@ class IdentityDatabase:
 
     def close(self) -> None:
         """Unmap. Nothing may be in use."""
+        self.let_go()
         self.environment.close()
+
+    def hold(self) -> lmdb.Transaction[bytes]:
+        """A read transaction to use until `let_go`. Held for long it keeps the writer from reusing pages."""
+        self._reading = self.begin()
+        return self._reading
+
+    def let_go(self) -> None:
+        """Give up the view of the database that is held, if one is; the next look sees what is new."""
+        reading, self._reading = getattr(self, "_reading", None), None
+        if reading is not None:
+            reading.abort()
 
     @property
     def replaced(self) -> bool:
@@ -92,16 +105,15 @@ class IdentityDatabase:
     def find(self, digest: bytes) -> tuple[CredentialEntry | None, AppEntry | None]:
         """The Credential under this digest and its App; some microseconds. Raises IdentityUnavailable."""
         try:
-            transaction = self.begin()
-            try:
-                packed = transaction.get(digest, None, self.credentials[self.side])
-                if packed is None:
-                    return None, None
-                credential = _credential_decoder.decode(packed)
-                return credential, self._app(transaction, credential.app_id)
-            finally:
-                transaction.abort()
+            transaction = self._reading or self.hold()
+            packed = transaction.get(digest, None, self.credentials[self.side])
+            if packed is None:
+                return None, None
+            credential = _decode_credential(packed)
+            app = self._remembered.get(credential.app_id)
+            return credential, self._app(transaction, credential.app_id) if app is None else app
         except (lmdb.Error, msgspec.MsgspecError) as error:
+            self.let_go()
             raise _unreadable(error) from error
 
     def app(self, app_id: str) -> AppEntry | None:

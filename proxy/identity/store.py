@@ -54,6 +54,8 @@ class IdentityStore:
         self.hits = self.misses = self.clears = 0
         self._generation = self._numbers[IDENTITY]
         self._writer = IdentityWriter(self._path, map_size) if writable else None
+        self._unannounced = writable or state is None
+        """Changes are not heard of, so that each look must be at the database as it is."""
         self._database: IdentityDatabase | None = self._writer
         if self._writer is None:
             self._reopen()
@@ -86,6 +88,11 @@ class IdentityStore:
         self.hits += 1
         return identity
 
+    def follow(self) -> None:
+        """Take note of changes although nobody asks; called some times a second."""
+        if self._numbers[IDENTITY] != self._generation:
+            self._refresh()
+
     def why(self, raw_key: bytes) -> Verdict:
         """What `lookup` makes of this key; cheap after it. Raises IdentityUnavailable."""
         return "ok" if self.lookup(raw_key) is not None else self._refused.get(raw_key, "unknown")
@@ -101,6 +108,8 @@ class IdentityStore:
             return None
         self.misses += 1
         credential, app = (self._database or self._readable()).find(self.digest(raw_key))
+        if self._unannounced:
+            self._database.let_go()  # type: ignore[union-attr]
         if credential is None or app is None or credential.kind != "key":
             self._refuse(raw_key, "unknown")
             return None
@@ -129,6 +138,8 @@ class IdentityStore:
         self._known.clear()
         self._refused.clear()
         self.clears += 1
+        if self._database is not None:
+            self._database.let_go()
         if self._writer is None and (self._database is None or self._database.replaced):
             self._reopen()
 
