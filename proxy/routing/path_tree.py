@@ -50,19 +50,31 @@ class Prefixes:
         self._longest = 0
         self._root: Leaf | None = None
 
-    def add(self, prefix: bytes, route: CompiledRoute) -> None:
+    def add(self, prefix: bytes, route: CompiledRoute) -> Leaf:
         """Add a Route; the prefix is canonical and has no slash at its end, except `/`."""
         if prefix == b"/":
             if self._root is None:
                 self._root = Leaf()
-            self._root.add(route)
-            return
-        leaf = self._by_path.get(prefix)
-        if leaf is None:
-            leaf = self._by_path[prefix] = Leaf()
-            self._lengths.add(len(prefix))
-            self._longest = max(self._longest, len(prefix))
+            leaf = self._root
+        else:
+            leaf = self._by_path.get(prefix) or Leaf()
+            self.put(prefix, leaf)
         leaf.add(route)
+        return leaf
+
+    def put(self, prefix: bytes, leaf: Leaf) -> None:
+        """Have the Routes of a prefix found; not for `/`."""
+        self._by_path[prefix] = leaf
+        self._lengths.add(len(prefix))
+        self._longest = max(self._longest, len(prefix))
+
+    def drop(self, prefix: bytes) -> None:
+        """Have them not found any more."""
+        self._by_path.pop(prefix, None)
+
+    def known(self) -> list[bytes]:
+        """All prefixes."""
+        return [*self._by_path, *([] if self._root is None else [b"/"])]
 
     def longest(self, path: bytes) -> Leaf | None:
         """The Routes of the longest prefix."""

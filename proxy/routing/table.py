@@ -23,7 +23,7 @@ __all__ = ["CompiledRoute", "HostTable", "RouteTable", "RouteTableBuilder"]
 class HostTable:
     """The Routes of one host pattern."""
 
-    __slots__ = ("exact", "plain", "prefixes", "regexes", "templates")
+    __slots__ = ("exact", "plain", "prefixes", "regexes", "shortcut", "templates")
 
     def __init__(self) -> None:
         self.exact: dict[bytes, Leaf] = _NO_EXACT
@@ -32,10 +32,13 @@ class HostTable:
         self.templates: TemplateTree | None = None
         self.regexes: list[CompiledRoute] = []
         self.prefixes = Prefixes()
+        self.shortcut = True
+        """There are prefixes alone."""
 
-    def add(self, route: CompiledRoute) -> None:
-        """Put a Route where its kind of path is looked for."""
+    def add(self, route: CompiledRoute) -> Leaf | None:
+        """Put a Route where its kind of path is looked for; returns the Leaf of a prefix."""
         kind = route.config.path.kind
+        self.shortcut = self.shortcut and kind == "prefix"
         if route.template is not None:
             self.plain = False
             if self.templates is None:
@@ -49,7 +52,8 @@ class HostTable:
                 self.exact = {}
             self.exact.setdefault(route.literal, Leaf()).add(route)
         else:
-            self.prefixes.add(route.literal, route)
+            return self.prefixes.add(route.literal, route)
+        return None
 
     def candidates(self, path: bytes) -> Iterator[CompiledRoute]:
         """All Routes whose path matches, in order of precedence."""
@@ -78,7 +82,7 @@ class RouteTable:
     `hosts` are asked for in canonical form: lower case, no port, no dot at the end.
     """
 
-    __slots__ = ("_any", "_by_host", "_exact", "_gone", "_rest", "_wildcards", "routes")
+    __slots__ = ("_any", "_by_host", "_exact", "_gone", "_rest", "_shortcuts", "_wildcards", "routes")
 
     def __init__(self, routes: Iterable[Route] = ()) -> None:
         self.routes: list[CompiledRoute] = []
@@ -88,6 +92,9 @@ class RouteTable:
         self._any = HostTable()
         self._rest: Hosts = (self._any,)
         self._by_host: dict[bytes, Hosts] = {}
+        self._shortcuts = Prefixes()
+        """Host and prefix in one, of hosts that have prefixes alone: with very many hosts, every table on the way
+        to a Route is one more place in memory that no cache holds."""
         self._gone: RouteTable | None = None
         """The Routes of retired Apis: looked at when no other Route takes a request."""
         for route in routes:
@@ -106,7 +113,14 @@ class RouteTable:
             if host[:2] == b"*.":
                 self._wildcards.setdefault(host[1:], HostTable()).add(route)
             else:
-                self._exact.setdefault(host, HostTable()).add(route)
+                table = self._exact.setdefault(host, HostTable())
+                short = table.shortcut
+                leaf = table.add(route)
+                if table.shortcut and leaf is not None:
+                    self._shortcuts.put(_joined(host, route.literal), leaf)
+                elif short:
+                    for prefix in table.prefixes.known():
+                        self._shortcuts.drop(_joined(host, prefix))
         if not route.hosts:
             self._any.add(route)
 
@@ -135,6 +149,10 @@ class RouteTable:
         self, host: bytes, path: bytes, method: bytes, headers: Sequence[Header], query: bytes
     ) -> CompiledRoute | None:
         """The Route that takes this request, None if there is none. Host and path in canonical form."""
+        if self._exact:
+            leaf = self._shortcuts.longest(host + path)
+            if leaf is not None and leaf.sure is not None:
+                return leaf.sure
         for table in self._by_host.get(host) or self.hosts(host):
             leaf = table.exact.get(path)
             if leaf is None and table.plain:
@@ -189,6 +207,10 @@ class RouteTableBuilder:
     def finish(self) -> RouteTable:
         """The table; the builder must not be used any more."""
         return self._table
+
+
+def _joined(host: bytes, prefix: bytes) -> bytes:
+    return host if prefix == b"/" else host + prefix
 
 
 def _first(
