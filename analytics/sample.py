@@ -211,8 +211,8 @@ def _hour(
     for caller in callers[:BUSY] + chance.sample(callers, min(active, len(callers))):
         for status, state, share, code in (
             (200, 0, 1.0, ""),
-            (429, 1, 0.05, "rate-limited"),
-            (502, 3, 0.01, "upstream"),
+            (429, 1, 0.05, "rate-limit-exceeded"),
+            (502, 3, 0.01, "upstream-unreachable"),
         ):
             times = int(busy * caller.weight * 400 * share) + (chance.random() < share)
             if times:
@@ -247,8 +247,8 @@ def _record(caller: Caller, at: float, chance: random.Random) -> Row:
         (
             (200, 0, "", ""),
             (404, 0, "", ""),
-            (429, 1, "rate-limited", "rate-limit"),
-            (502, 3, "upstream", ""),
+            (429, 1, "rate-limit-exceeded", "rate-limit"),
+            (502, 3, "upstream-unreachable", ""),
         ),
         (93, 3, 3, 1),
     )[0]

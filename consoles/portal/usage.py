@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections import Counter
 from typing import Any, NamedTuple
 
 from django.http import HttpRequest, HttpResponse
@@ -137,12 +138,11 @@ def _parts(bars: list[Bar], most: int) -> list[Part]:
 
 def _reasons(question: Question) -> list[tuple[str, int, int]]:
     """Reason, status and number of those that the gateway refused or failed."""
-    groups = queries.errors(question, SHOWN_REASONS)
-    return [
-        (reason(code, int(status)), int(status), group.totals.count)
-        for group in groups
-        for code, _, status in [group.labels]
-    ]
+    found: Counter[tuple[str, int]] = Counter()
+    for group in queries.errors(question, SHOWN_REASONS):
+        code, _, status = group.labels
+        found[reason(code, int(status)), int(status)] += group.totals.count
+    return [(words, status, count) for (words, status), count in found.most_common()]
 
 
 def failures(scope: Scope, start: float) -> list[dict[str, Any]]:
