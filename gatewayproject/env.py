@@ -82,6 +82,11 @@ def secret(name: str, default: str = "") -> str:
         raise ImproperlyConfigured(f"{name}_FILE cannot be read: {error}") from None
 
 
+def several_secrets(name: str) -> list[str]:
+    """Secrets as `secret` takes them, with blanks, line ends or commas between them."""
+    return secret(name).replace(",", " ").split()
+
+
 def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
     """One of a few words, in any case."""
     value = text(name).upper() or default

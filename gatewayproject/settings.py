@@ -43,6 +43,8 @@ TIDEGATE_PUBLIC_URL = env.text("TIDEGATE_PUBLIC_URL") or (
 # --- Secrets and hosts --------------------------------------------------------------------------------
 
 SECRET_KEY = env.secret("SECRET_KEY") or env.generated_secret(TIDEGATE_DATA / "secret_key")
+SECRET_KEY_FALLBACKS = env.several_secrets("SECRET_KEY_FALLBACKS")
+"""Those before it: what they signed and sealed is still good, until `manage.py config reseal`."""
 DEBUG = env.boolean("TIDEGATE_DEBUG")
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import connections
 
+from proxy.agent.source import Unusable
+from proxy.config.apply import Refused
 from proxy.config.publish import compile_revision
 from proxy.config.snapshot import Snapshot
 from proxy.identity.store import IdentityStore
@@ -23,7 +25,10 @@ class DatabaseSource:
 
     def snapshot(self, number: int) -> Snapshot:
         """See Source."""
-        return compile_revision(Revision.objects.get(number=number))
+        try:
+            return compile_revision(Revision.objects.get(number=number))
+        except Refused as refused:
+            raise Unusable("; ".join(map(str, refused.problems))) from None
 
     def sync_identities(self) -> None:
         """See Source."""

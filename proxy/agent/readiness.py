@@ -26,7 +26,7 @@ class Readiness:
         if self.draining:
             return "the node is draining"
         if not known:
-            return "nothing is published yet"
+            return self.synchronizer.problem or "nothing is published yet"
         if not self.synchronizer.identities_loaded:
             return "identities are not loaded yet"
         if not any(worker.ready and worker.revision == known for worker in self.workers()):

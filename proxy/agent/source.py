@@ -7,6 +7,10 @@ from typing import Protocol
 from proxy.config.snapshot import Snapshot
 
 
+class Unusable(Exception):
+    """A Revision that this node cannot run; the message says why. It goes on with what it has."""
+
+
 class Source(Protocol):
     """Where configuration and identities come from. Every method may raise whatever the database raises."""
 
@@ -14,7 +18,7 @@ class Source(Protocol):
         """Number and digest of the newest Revision; 0 and "" if nothing was published yet."""
 
     def snapshot(self, number: int) -> Snapshot:
-        """That Revision, compiled."""
+        """That Revision, compiled. Raises `Unusable`."""
 
     def sync_identities(self) -> None:
         """Bring the identity store in step."""

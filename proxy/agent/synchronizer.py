@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from proxy.agent.source import Source
+from proxy.agent.source import Source, Unusable
 from proxy.config.snapshot import Snapshot
 from proxy.config.store import SnapshotStore
 from proxy.node import IDENTITY, SNAPSHOT, NodeDir, SharedState
@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 INTERVAL = 0.25
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+RETRY_INTERVAL = 10.0
+"""Seconds until a Revision that this node cannot run is tried again."""
 
 
 class Synchronizer:
@@ -41,6 +43,9 @@ class Synchronizer:
         self._lost_at = 0.0
         self._failures = 0
         self._running = (0, "")
+        self._refused = (0, "")
+        self._refused_at = 0.0
+        self._refusal = ""
         self.tried = threading.Event()
         """Set once the database was heard or found to be gone."""
         self.connected = False
@@ -87,7 +92,9 @@ class Synchronizer:
             self._source = self._connect()
         newest = self._source.newest()
         if newest[0] and newest != self._running:
-            self._take(newest, self._source)
+            self._try(newest, self._source)
+        else:
+            self._refused, self._refusal = (0, ""), ""
         self._source.sync_identities()
         self._heard = time.monotonic()
 
@@ -103,6 +110,21 @@ class Synchronizer:
             self._stop.wait(self._pause())
         if self._source is not None:
             self._source.forget()
+
+    def _try(self, newest: tuple[int, str], source: Source) -> None:
+        """Take a Revision, or say once why not: identities go on being brought either way."""
+        now = time.monotonic()
+        if newest == self._refused and now - self._refused_at < RETRY_INTERVAL:
+            return
+        try:
+            self._take(newest, source)
+        except Unusable as error:
+            if newest != self._refused:
+                logger.error("Revision %d cannot run on this node: %s", newest[0], error)
+            self._refused, self._refused_at = newest, now
+            self._refusal = f"revision {newest[0]} cannot run here: {error}"
+        else:
+            self._refused, self._refusal = (0, ""), ""
 
     def _take(self, newest: tuple[int, str], source: Source) -> None:
         number = newest[0]
@@ -148,5 +170,5 @@ class Synchronizer:
         if self._failures:
             logger.info("The database is back after %.1f s.", time.monotonic() - self._lost_at)
         self._failures = 0
-        self.problem, self.error = "", None
+        self.problem, self.error = self._refusal, None
         self.connected = True

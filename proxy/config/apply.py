@@ -244,7 +244,7 @@ def kept_secrets(whole: document.Document) -> document.Document:
     hidden = [row.name for row in whole.certificates if row.key.strip() == document.UNCHANGED]
     if not hidden:
         return whole
-    keys = dict(Certificate.objects.filter(name__in=hidden).values_list("name", "key"))
+    keys = {row.name: str(row.key) for row in Certificate.objects.filter(name__in=hidden)}
     shown = (
         msgspec.structs.replace(row, key=keys.get(row.name, row.key)) if row.name in hidden else row
         for row in whole.certificates

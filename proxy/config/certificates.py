@@ -9,6 +9,8 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from proxy.config.seal import UNKNOWN_SEAL, is_sealed
+
 MAX_PEM = 256 * 1024
 MAX_NAMES = 1000
 
@@ -61,6 +63,8 @@ def _public_key(certificate: x509.Certificate) -> bytes:
 def _private_keys_public(key: str) -> bytes:
     if len(key) > MAX_PEM:
         raise BadPair("key", f"is longer than {MAX_PEM} characters")
+    if is_sealed(key):
+        raise BadPair("key", UNKNOWN_SEAL)
     try:
         private = load_pem_private_key(key.encode(), password=None)
     except TypeError:

@@ -22,6 +22,7 @@ from proxy.config.identities import (
 )
 from proxy.config.problem import Problem
 from proxy.config.publish import Published, app_names, publish
+from proxy.config.sealed import sealed_problems
 from proxy.config.whole import check, warnings_of
 from proxy.config.yaml_text import BadYaml, Parsed, dump
 from proxy.models import Gateway
@@ -88,8 +89,13 @@ def changes_of(file: Read) -> list[str]:
 
 
 def export(*, with_secrets: bool = False, with_identities: bool = False) -> str:
-    """The draft as a file; applying it changes nothing."""
+    """The draft as a file; applying it changes nothing.
+
+    Raises `Refused` if secrets are wanted and one of them cannot be opened.
+    """
     whole = draft_document()
+    if with_secrets and (problems := sealed_problems(whole)):
+        raise Refused(problems)
     data = {"format": document.FORMAT, **plain(whole if with_secrets else hidden_secrets(whole))}
     if with_identities:
         data |= plain(stored_identities())

@@ -14,6 +14,7 @@ from proxy.config.decode import plain
 from proxy.config.difference import Change, differences
 from proxy.config.draft import draft_document
 from proxy.config.problem import Problem
+from proxy.config.sealed import opened_document, sealed_document, sealed_problems
 from proxy.config.snapshot import Snapshot
 from proxy.config.store import snapshot_digest
 from proxy.config.whole import check, warnings_of
@@ -73,6 +74,7 @@ def rollback(number: int, author: str = "", note: str = "") -> Published:
     with transaction.atomic():
         Gateway.lock()
         old = revision_document(Revision.objects.get(number=number))
+        _refuse_sealed(old)
         whole = _with_identities_of_today(old, _draft())
         try:
             write_draft(whole)
@@ -93,17 +95,26 @@ def live_document() -> document.Document:
 
 
 def revision_document(revision: Revision) -> document.Document:
-    """What was published. Raises `PublishRefused` if this version of Tidegate cannot read it any more."""
+    """What was published. Raises `PublishRefused` if this version of Tidegate cannot read it any more.
+
+    A private key that was sealed with a secret that is not known here stays sealed.
+    """
     try:
-        return document.canonical(msgspec.json.decode(revision.document, type=document.Document))
+        stored = msgspec.json.decode(revision.document, type=document.Document)
+        return document.canonical(opened_document(stored))
     except msgspec.DecodeError as error:
         problem = Problem(str(revision), "document", f"cannot be read by this version: {error}")
         raise PublishRefused([problem]) from None
 
 
 def compile_revision(revision: Revision) -> Snapshot:
-    """The Snapshot of a Revision, for the node agent. Raises `PublishRefused` as `revision_document`."""
-    return compile_document(revision_document(revision), revision.number)
+    """The Snapshot of a Revision, with private keys as they are, for the node agent.
+
+    Raises `PublishRefused` as `revision_document`, and if a private key cannot be opened.
+    """
+    whole = revision_document(revision)
+    _refuse_sealed(whole)
+    return compile_document(whole, revision.number)
 
 
 def app_names() -> set[str]:
@@ -130,11 +141,17 @@ def _publish(draft: document.Document, note: str, author: str) -> Published:
         number=number,
         author=author[:200],
         note=note,
-        document=msgspec.json.encode(plain(draft)).decode(),
+        document=msgspec.json.encode(plain(sealed_document(draft))).decode(),
         digest=snapshot_digest(snapshot),
         changes=[str(change) for change in changes[:MAX_CHANGES]],
     )
     return Published(revision, changes, warnings_of(draft, snapshot))
+
+
+def _refuse_sealed(whole: document.Document) -> None:
+    problems = sealed_problems(whole)
+    if problems:
+        raise PublishRefused(problems)
 
 
 def _readable(live: Revision | None) -> document.Document:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from django.db import models
 
 from proxy.config import document
 from proxy.config.certificates import read_pair
 from proxy.config.validate import check_certificate
 from proxy.models.base import Editable
+from proxy.models.sealed import SealedTextField
 
 
 class Certificate(Editable):
-    """Chain and key in PEM; `names` (from the chain) choose it by SNI, `expires_at` warns in time."""
+    """Chain and key in PEM; `names` (from the chain) choose it by SNI, `expires_at` warns in time.
+
+    The key is sealed in the database (`proxy.config.seal`).
+    """
 
     name = models.CharField(max_length=100, unique=True)
     chain = models.TextField()
-    key = models.TextField()
+    key = SealedTextField()
     names = models.JSONField(default=list, editable=False)
     expires_at = models.DateTimeField(null=True, editable=False)
 
@@ -41,5 +44,5 @@ class Certificate(Editable):
         super().save(*args, **kwargs)
 
     def as_document(self) -> document.Certificate:
-        """The certificate with its key: mind where it goes."""
-        return msgspec.convert(self.plain(), document.Certificate)
+        """The certificate with its key: mind where it goes. A key that cannot be opened stays sealed."""
+        return document.Certificate(self.name, self.chain, str(self.key))

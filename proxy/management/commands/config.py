@@ -14,6 +14,7 @@ from proxy.config import declarative
 from proxy.config.apply import Refused
 from proxy.config.problem import Problem
 from proxy.config.publish import Published, publish, rollback
+from proxy.config.sealed import reseal
 from proxy.models import Revision
 
 
@@ -43,6 +44,7 @@ class Command(BaseCommand):
                 _note(command)
         _note(commands.add_parser("publish", help="make the draft the live revision"))
         commands.add_parser("revisions", help="list what was published, newest first")
+        commands.add_parser("reseal", help="seal stored private keys with the present SECRET_KEY")
         back = commands.add_parser("rollback", help="publish an old revision again")
         back.add_argument("number", type=int)
         _note(back)
@@ -108,6 +110,14 @@ class Command(BaseCommand):
             time = f"{row.created_at:%Y-%m-%d %H:%M:%S}Z"
             self.stdout.write(f"{row.number}  {time}  {row.author or '-'}  {changes}  {row.note}".rstrip())
 
+    def _reseal(self, options: dict[str, Any]) -> None:
+        found = reseal()
+        self._list(found.lost)
+        anew = f"{_number(found.changed, 'private key')} sealed anew"
+        self.stdout.write(f"{anew}, {found.kept} up to date, {len(found.lost)} cannot be opened.")
+        if found.lost:
+            sys.exit(1)
+
     def _read(self, file: str) -> declarative.Read:
         found = declarative.read(_text(file))
         self._list(found.warnings, "warning: ")
@@ -131,7 +141,11 @@ def _note(parser: ArgumentParser) -> None:
 
 
 def _count(items: Any, noun: str) -> str:
-    return f"{len(items)} {noun}{'' if len(items) == 1 else 's'}"
+    return _number(len(items), noun)
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _text(file: str) -> str:

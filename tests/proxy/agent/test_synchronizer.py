@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import proxy.agent.synchronizer as synchronizer_module
+from proxy.agent.source import Unusable
 from proxy.agent.synchronizer import Synchronizer
 from proxy.config.snapshot import Api, Snapshot
 from proxy.config.store import SnapshotStore, snapshot_digest
@@ -27,6 +28,7 @@ class Shelf:
         self.hang = threading.Event()
         self.hang.set()
         self.compiled: list[int] = []
+        self.unusable: dict[int, str] = {}
         self.forgotten = 0
 
     def newest(self) -> tuple[int, str]:
@@ -38,6 +40,8 @@ class Shelf:
 
     def snapshot(self, number: int) -> Snapshot:
         self.compiled.append(number)
+        if number in self.unusable:
+            raise Unusable(self.unusable[number])
         return self.revisions[number]
 
     def sync_identities(self) -> None:
@@ -142,6 +146,25 @@ def test_an_outage_is_said_once_and_its_end_too(
     assert synchronizer.revision == 1
     assert caplog.text.count("The database cannot be used") == 1
     assert caplog.text.count("The database is back after") == 1
+
+
+def test_a_revision_that_cannot_run_here_is_said_once_and_holds_up_nothing_else(
+    make: Open, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synchronizer, shelf = make()
+    shelf.revisions[1] = Snapshot(revision=1)
+    synchronizer.step()
+    shelf.revisions[2], shelf.unusable[2] = Snapshot(revision=2), "certificate shop: key: is sealed"
+    identities = shelf.state.numbers[IDENTITY]
+    synchronizer.start()
+    _wait(lambda: "revision 2 cannot run here: certificate shop: key: is sealed" in synchronizer.problem)
+    _wait(lambda: shelf.state.numbers[IDENTITY] > identities + 1)
+    assert synchronizer.connected and synchronizer.revision == 1 and shelf.compiled == [1, 2]
+    monkeypatch.setattr(synchronizer_module, "RETRY_INTERVAL", 0.0)
+    _wait(lambda: len(shelf.compiled) > 3)
+    assert caplog.text.count("Revision 2 cannot run on this node") == 1
+    del shelf.unusable[2]
+    _wait(lambda: synchronizer.revision == 2 and not synchronizer.problem)
 
 
 def test_a_hanging_database_holds_nobody(make: Open) -> None:

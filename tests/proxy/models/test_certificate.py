@@ -3,6 +3,7 @@
 import pytest
 from django.core.exceptions import ValidationError
 
+from proxy.config.certificates import BadPair
 from proxy.models import Certificate
 from tests.proxy.config.pem import EXPIRES, make_pair
 
@@ -24,3 +25,30 @@ def test_a_key_that_does_not_fit():
     with pytest.raises(ValidationError) as caught:
         certificate.full_clean()
     assert set(caught.value.message_dict) == {"key"}
+
+
+def test_its_key_is_sealed_in_the_database_and_opened_when_asked_for(settings):
+    chain, key = make_pair("a.example.com")
+    Certificate.objects.create(name="a", chain=chain, key=key)
+    (sealed,) = Certificate.objects.values_list("key", flat=True)
+    assert sealed.startswith("sealed:1:") and key.splitlines()[1] not in sealed
+    assert Certificate.objects.defer("key").get().key == key
+    row = Certificate.objects.get()
+    row.refresh_from_db(fields=["edition"])
+    assert row.key == key == row.as_document().key
+
+
+def test_without_the_secret_it_can_be_shown_and_mended_but_not_saved(settings):
+    chain, key = make_pair("a.example.com")
+    Certificate.objects.create(name="a", chain=chain, key=key)
+    settings.SECRET_KEY = "another-secret-than-it-was-sealed-with"
+    row = Certificate.objects.get()
+    assert str(row) == "a" and row.key.startswith("sealed:1:")
+    with pytest.raises(ValidationError, match="another SECRET_KEY"):
+        row.full_clean()
+    with pytest.raises(BadPair, match="another SECRET_KEY"):
+        row.save()
+    row.key = key
+    row.full_clean()
+    row.save()
+    assert Certificate.objects.get().key == key

@@ -8,6 +8,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from proxy.config.publish import live_revision
+from proxy.models import Certificate
+from tests.proxy.config.pem import make_pair
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 SHOP = Path(__file__).parents[4] / "docs/examples/shop.yaml"
@@ -73,3 +75,17 @@ def test_unreachable_routes_are_told(tmp_path):
 def test_a_missing_file_and_a_missing_revision(tmp_path):
     assert "Cannot read" in run("apply", tmp_path / "none.yaml")[2]
     assert "There is no revision 7." in run("rollback", 7)[2]
+
+
+def test_reseal_counts_and_names_what_is_lost(settings):
+    chain, key = make_pair("shop.example.com")
+    Certificate.objects.create(name="shop", chain=chain, key=key)
+    run("publish")
+    assert run("reseal") == (0, "0 private keys sealed anew, 2 up to date, 0 cannot be opened.\n", "")
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "the-secret-that-comes-after-the-first"
+    assert run("reseal")[:2] == (0, "2 private keys sealed anew, 0 up to date, 0 cannot be opened.\n")
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "a-secret-that-nobody-ever-sealed-with", []
+    code, out, err = run("reseal")
+    assert (code, out) == (1, "0 private keys sealed anew, 0 up to date, 2 cannot be opened.\n")
+    assert "certificate shop: key: was sealed" in err and "certificate shop of revision 1" in err
