@@ -3,6 +3,12 @@
 import os
 import tempfile
 
+from hypothesis import settings
+
+# How long one example takes says more of the machine than of the code.
+settings.register_profile("tidegate", deadline=None)
+settings.load_profile("tidegate")
+
 # Before the settings are read: tests leave the data directory of a running gateway alone.
 os.environ["TIDEGATE_DATA"] = os.environ.get("TIDEGATE_TEST_DATA") or tempfile.mkdtemp(
     prefix="tidegate-test-"

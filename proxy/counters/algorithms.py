@@ -9,7 +9,7 @@ fixed-window: the window begins with the first hit and lasts one period; at most
 
 sliding-window: windows follow each other from the first hit on. Hits of the window before still count, in
 the share of it that the last `period` seconds cover. At most `amount` hits in any of these windows; over
-`period` seconds placed anywhere less than twice `amount`, and that only if one window's hits all came at
+`period` seconds placed anywhere at most twice `amount`, and that only if one window's hits all came at
 its very end; close to `amount` for any steady traffic.
 
 gcra: the generic cell rate algorithm (ITU-T I.371, annex A; virtual scheduling). One hit each

@@ -1,8 +1,8 @@
-"""Counters that all workers of one node share: a memory-mapped table under `fcntl` byte-range locks.
+"""Counters that all workers of one node share: a memory-mapped table with a lock per bucket (`locks.py`).
 
-The file is a page of header and buckets of eight slots. A key's 16-byte digest names its bucket, and the
-lock on the bucket's bytes covers finding, deciding and storing. The kernel releases the locks of a killed
-process. A full bucket gives up what expires first.
+The file is a page of header, buckets of eight slots, and the buckets' locks. A key's 16-byte digest names its
+bucket, whose lock covers finding, deciding and storing. A killed process gives its locks back. A full bucket
+gives up what expires first.
 
 Times are `CLOCK_MONOTONIC`, which all processes of a system share and which no change of the wall clock
 moves. It begins anew at boot, so the header carries the boot id and a table of an earlier boot is emptied.
@@ -11,7 +11,7 @@ A worker may be killed between any two stores. Each store is one aligned word, a
 what is left behind is the state before the hit, the state after it, an empty slot, or (only at the moment a
 sliding window moves on) counts of two windows, which refuse until that window ends and never admit too much.
 
-One store per process and file, used from one thread: POSIX locks belong to the process.
+One store per process and file, used from one thread.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ import os
 import struct
 import time
 from collections.abc import Callable
-from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, lockf
+from fcntl import LOCK_EX, LOCK_UN, lockf
 from pathlib import Path
 
 from proxy.counters.algorithms import NOTHING, Outcome, State, Step, decide_all, step_for
 from proxy.counters.base import CounterUnavailable, Limit, Verdict
+from proxy.counters.locks import BUSY, MUTEX_BYTES, OWNER_DEAD, Locks, open_locks
 
 SLOT_BYTES = 32
 SLOTS = 8
 BUCKET_BYTES = SLOT_BYTES * SLOTS
 HEADER_BYTES = 4096
-MAGIC = b"TGCOUNT1"
+MAGIC = b"TGCOUNT2"
 _HEADER = struct.Struct("<8s16sQ")
 _STATE = struct.Struct("=dII")
 _KEY_BYTES = 16
 _PLACES = 8192
-_EXCLUSIVE = LOCK_EX | LOCK_NB
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-Place = tuple[Limit, Step, bytes, int, int]
-"""A key made ready: its limit, that limit's step, its digest, and where its bucket begins and ends."""
+Place = tuple[Limit, Step, bytes, int, int, int]
+"""A key made ready: its limit, that limit's step, its digest, its bucket's lock, where that begins and ends."""
 
 
 class SharedCounters:
@@ -67,8 +67,8 @@ class SharedCounters:
         self._deadline = deadline
         self._pause = pause
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._buckets = _prepare(self._descriptor, -(-capacity // SLOTS))
-        self._map = mmap.mmap(self._descriptor, HEADER_BYTES + self._buckets * BUCKET_BYTES)
+        self._buckets, self._map, self._locks = _prepare(self._descriptor, -(-capacity // SLOTS))
+        self._take, self._give = self._locks.take, self._locks.give
         self._find = self._map.find
         self._state = _STATE.unpack_from
         self._expires = memoryview(self._map).cast("d")
@@ -79,8 +79,8 @@ class SharedCounters:
     def __len__(self) -> int:
         """How many slots remember something; reads the whole table."""
         now = self._clock()
-        first = HEADER_BYTES // 8 + 2
-        return sum(expires > now for expires in self._expires[first :: SLOT_BYTES // 8])
+        first, last = HEADER_BYTES // 8 + 2, (HEADER_BYTES + self._buckets * BUCKET_BYTES) // 8
+        return sum(expires > now for expires in self._expires[first : last : SLOT_BYTES // 8])
 
     @property
     def capacity(self) -> int:
@@ -92,12 +92,10 @@ class SharedCounters:
         place = self._places.get(key)
         if place is None or place[0] is not limit:
             place = self._place(key, limit)
-        _, step, digest, start, end = place
-        descriptor = self._descriptor
-        try:
-            lockf(descriptor, _EXCLUSIVE, BUCKET_BYTES, start)
-        except OSError:
-            self._wait(start)
+        _, step, digest, lock, start, end = place
+        refused = self._take(lock)
+        if refused:
+            self._wait(lock, refused)
         try:
             now = self._clock()
             at = self._find(digest, start, end)
@@ -111,69 +109,70 @@ class SharedCounters:
                 self._store(now, at, (before, previous, current), outcome)
             return verdict
         finally:
-            lockf(descriptor, LOCK_UN, BUCKET_BYTES, start)
+            self._give(lock)
 
     def hit_all(self, hits: list[tuple[bytes, Limit]], cost: int = 1) -> list[Verdict]:
         """Several limits at once, all or nothing. Buckets are locked in order of place: no deadlock."""
-        known, places, starts = self._places, [], []
+        known, places, locks = self._places, [], []
         for key, limit in hits:
             place = known.get(key)
             if place is None or place[0] is not limit:
                 place = self._place(key, limit)
             places.append(place)
-            if place[3] not in starts:
-                starts.append(place[3])
-        starts.sort()
-        locked = 0
-        descriptor = self._descriptor
+            if place[3] not in locks:
+                locks.append(place[3])
+        locks.sort()
+        taken = 0
         try:
-            for start in starts:
-                try:
-                    lockf(descriptor, _EXCLUSIVE, BUCKET_BYTES, start)
-                except OSError:
-                    self._wait(start)
-                locked += 1
+            for lock in locks:
+                refused = self._take(lock)
+                if refused:
+                    self._wait(lock, refused)
+                taken += 1
             return self._hit_places(places, cost)
         finally:
-            for start in starts[:locked]:
-                lockf(descriptor, LOCK_UN, BUCKET_BYTES, start)
+            for lock in locks[:taken]:
+                self._give(lock)
 
     async def close(self) -> None:
         """Unmap the table; what is counted stays."""
         self._expires.release()
         self._counts.release()
+        self._locks.close()
         self._map.close()
         os.close(self._descriptor)
 
     def _place(self, key: bytes, limit: Limit) -> Place:
         digest = hashlib.blake2b(key, digest_size=_KEY_BYTES).digest()
-        start = HEADER_BYTES + int.from_bytes(digest[:8], "little") % self._buckets * BUCKET_BYTES
+        bucket = int.from_bytes(digest[:8], "little") % self._buckets
+        start = HEADER_BYTES + bucket * BUCKET_BYTES
         if len(self._places) >= _PLACES:
             self._places.clear()
-        place = self._places[key] = (limit, step_for(limit), digest, start, start + BUCKET_BYTES)
+        lock = self._locks.lock(bucket)
+        place = self._places[key] = (limit, step_for(limit), digest, lock, start, start + BUCKET_BYTES)
         return place
 
-    def _wait(self, start: int) -> None:
-        """Wait for a bucket that another process holds; the holder needs two microseconds if it runs."""
+    def _wait(self, lock: int, refused: int) -> None:
+        """Have a lock that was not free; its holder needs a microsecond if it runs."""
         until = time.monotonic() + self._deadline
-        if self._stuck and self._stuck.get(start, 0.0) > until - self._deadline:
-            raise CounterUnavailable("a process that holds the counter does not run")
-        while time.monotonic() < until:
+        if self._stuck.get(lock, 0.0) > until - self._deadline:
+            until = 0.0
+        while refused == BUSY and time.monotonic() < until:
             time.sleep(0)
-            try:
-                lockf(self._descriptor, _EXCLUSIVE, BUCKET_BYTES, start)
-            except OSError:
-                continue
-            self._stuck.pop(start, None)
-            return
-        self._stuck[start] = until + self._pause
-        raise CounterUnavailable("a process that holds the counter does not run")
+            refused = self._take(lock)
+        if refused == OWNER_DEAD:
+            self._locks.heal(lock)
+        elif refused:
+            if until:
+                self._stuck[lock] = until + self._pause
+            raise CounterUnavailable("a process that holds the counter does not run")
+        self._stuck.pop(lock, None)
 
     def _hit_places(self, places: list[Place], cost: int) -> list[Verdict]:
         now = self._clock()
         parts: list[tuple[Step, State]] = []
         found = []
-        for _, step, digest, start, end in places:
+        for _, step, digest, _, start, end in places:
             at = self._find(digest, start, end)
             found.append(at)
             parts.append((step, self._state(self._map, at + _KEY_BYTES) if at >= 0 else NOTHING))
@@ -212,7 +211,7 @@ class SharedCounters:
 
     def _insert(self, now: float, place: Place, outcome: Outcome) -> None:
         """Take the slot that expires first; it counts as empty until its last store."""
-        _, _, digest, start, end = place
+        _, _, digest, _, start, end = place
         first = (start + _KEY_BYTES) >> 3
         last = end >> 3
         words = range(first, last, SLOT_BYTES >> 3)
@@ -225,21 +224,31 @@ class SharedCounters:
         self._store(now, at, (0.0, -1, -1), outcome)
 
 
-def _prepare(descriptor: int, buckets: int) -> int:
-    """Make the table ready and return how many buckets it has; one process at a time."""
+def _prepare(descriptor: int, buckets: int) -> tuple[int, mmap.mmap, Locks]:
+    """Make the table ready and map it; one process at a time. A table that is there keeps its size."""
     lockf(descriptor, LOCK_EX, HEADER_BYTES, 0)
     try:
         header = os.pread(descriptor, _HEADER.size, 0).ljust(_HEADER.size, b"\0")
         magic, boot, present = _HEADER.unpack(header)
         size = os.fstat(descriptor).st_size
-        whole = present > 0 and size >= HEADER_BYTES + present * BUCKET_BYTES
-        if magic == MAGIC and boot == _boot_id() and whole:
-            return int(present)
-        _empty(descriptor, size, HEADER_BYTES + buckets * BUCKET_BYTES)
+        if magic == MAGIC and boot == _boot_id() and present > 0 and size >= _table_bytes(present):
+            return int(present), *_map(descriptor, int(present))
+        _empty(descriptor, size, _table_bytes(buckets))
+        mapped, locks = _map(descriptor, buckets)
+        locks.make(buckets)
         os.pwrite(descriptor, _HEADER.pack(MAGIC, _boot_id(), buckets), 0)
-        return buckets
+        return buckets, mapped, locks
     finally:
         lockf(descriptor, LOCK_UN, HEADER_BYTES, 0)
+
+
+def _table_bytes(buckets: int) -> int:
+    return HEADER_BYTES + buckets * (BUCKET_BYTES + MUTEX_BYTES)
+
+
+def _map(descriptor: int, buckets: int) -> tuple[mmap.mmap, Locks]:
+    mapped = mmap.mmap(descriptor, _table_bytes(buckets))
+    return mapped, open_locks(mapped, descriptor, HEADER_BYTES + buckets * BUCKET_BYTES)
 
 
 def _empty(descriptor: int, size: int, wanted: int) -> None:

@@ -233,7 +233,7 @@ def test_a_live_table_keeps_its_capacity(table: Path, store: SharedCounters) -> 
     asyncio.run(other.close())
 
 
-@pytest.mark.parametrize("content", [b"", b"x", b"TGCOUNT1", b"\xff" * 10_000, b"TGCOUNT1" + b"\xff" * 24])
+@pytest.mark.parametrize("content", [b"", b"x", b"TGCOUNT2", b"\xff" * 10_000, b"TGCOUNT2" + b"\xff" * 24])
 def test_a_broken_file_is_made_anew(table: Path, clock: Clock, content: bytes) -> None:
     table.write_bytes(content)
     store = SharedCounters(table, capacity=64, clock=clock)
