@@ -78,19 +78,8 @@ class AsgiExchange:
 
     # -- the application's coroutine
 
-    async def run(self, send: Send) -> None:
-        """Wait for the answer and send it. Returning early is how ASGI breaks an answer off."""
-        if self.start is None and not self.broken:
-            await self._wait()
-        if self.start is None or self.broken:
-            return
-        if self.content is not None:
-            await send(self.start)
-            await send({"type": "http.response.body", "body": self.content})
-        else:
-            await self._stream(send)
-
-    async def _stream(self, send: Send) -> None:
+    async def stream(self, send: Send) -> None:
+        """Send an answer that comes in parts."""
         assert self.start is not None
         self._task = asyncio.current_task()
         await send(self.start)
@@ -99,7 +88,7 @@ class AsgiExchange:
             await send({"type": "http.response.body", "body": b"", "more_body": True})
         while not self.broken:
             if not self.parts and not self.ended:
-                await self._wait()
+                await self.wait()
                 continue
             data, more = b"".join(self.parts), not self.ended
             self.parts.clear()
@@ -110,7 +99,8 @@ class AsgiExchange:
             if not more:
                 return
 
-    def _wait(self) -> asyncio.Future[None]:
+    def wait(self) -> asyncio.Future[None]:
+        """Done when there is something to send."""
         self._waiter = asyncio.get_running_loop().create_future()
         return self._waiter
 
@@ -276,7 +266,15 @@ async def serve(core: Core, exchanges: OpenExchanges, scope: Scope, receive: Rec
             x.protocol = PROTOCOLS[scope["http_version"]]
             core.begin_again(x)
         exchanges.waiting.add(exchange)
-        await exchange.run(send)
+        if exchange.start is None and not exchange.broken:
+            await exchange.wait()
+        # Returning without the end of an answer is how ASGI breaks it off.
+        if exchange.start is not None and not exchange.broken:
+            if exchange.content is None:
+                await exchange.stream(send)
+            else:
+                await send(exchange.start)
+                await send({"type": "http.response.body", "body": exchange.content})
     except Exception:
         # The server's `send` may fail with anything when the client is gone; ours is in the log.
         log.debug("an answer could not be sent, request %s", x.request_id.decode(), exc_info=True)
