@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from proxy.exchange import Exchange, Header, Response, problem
+from proxy.exchange import Exchange, Header, Response, UpstreamHead, problem
 from proxy.telemetry.record import SHED, TIMEOUT, UPSTREAM_ERROR
 from proxy.upstream.transport import Cause, Failure
 
@@ -65,3 +65,15 @@ def error_body(x: Exchange, response: Response) -> tuple[bytes, list[Header]]:
         members["rule"] = response.rule
     headers = [(b"content-type", b"application/problem+json"), (b"cache-control", b"no-store")]
     return msgspec.json.encode(members), headers + response.headers
+
+
+def too_large(limit: int) -> Response:
+    """413 for a body over the route's limit; the connection is closed, the rest is not read."""
+    return problem(413, "body-too-large", f"The request body is larger than {limit} bytes.", close=True)
+
+
+def body_length(x: Exchange, head: UpstreamHead) -> int | None:
+    """The Content-Length of an answer without a body: what HEAD would have got, none for 204 and 304."""
+    if x.method == b"HEAD":
+        return head.length
+    return None if head.status == 204 or head.status == 304 else 0

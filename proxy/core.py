@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Coroutine
 from random import getrandbits
 from typing import TYPE_CHECKING, Any
 
-from proxy.answers import error_body, failure_answer
+from proxy.answers import body_length, error_body, failure_answer, too_large
 from proxy.exchange import Exchange, Header, Response, UpstreamHead, problem
 from proxy.http.edge import admit, admit_head, repeatable, split_lines
 from proxy.http.forwarded import believe
@@ -574,15 +574,3 @@ class Core:
 _SWITCH_HEADERS = frozenset(
     (b"connection", b"upgrade", b"content-length", b"transfer-encoding", b"keep-alive", EXTENSIONS)
 )
-
-
-def too_large(limit: int) -> Response:
-    """413 for a body over the route's limit; the connection is closed, the rest is not read."""
-    return problem(413, "body-too-large", f"The request body is larger than {limit} bytes.", close=True)
-
-
-def body_length(x: Exchange, head: UpstreamHead) -> int | None:
-    """The Content-Length of an answer without a body: what HEAD would have got, none for 204 and 304."""
-    if x.method == b"HEAD":
-        return head.length
-    return None if head.status == 204 or head.status == 304 else 0
