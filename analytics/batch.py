@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from operator import itemgetter
-from typing import Any
+from typing import Annotated, Any, TypeVar, cast
 
+import msgspec
+from msgspec import Meta
 from msgspec.structs import astuple
 
 from analytics.grains import CODE, DERIVATIONS, DETAIL, Dimensions
-from analytics.histogram import Histogram, bucket
+from analytics.histogram import BUCKETS, Histogram, bucket
 from proxy.telemetry.record import STATES, TrafficRecord
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -21,15 +22,43 @@ Row = tuple[Any, ...]
 """A TrafficRecord's values in the order of its fields."""
 
 FIELDS: tuple[str, ...] = TrafficRecord.__struct_fields__
+_KINDS = tuple(field.type for field in msgspec.structs.fields(TrafficRecord))
 REPAIR_TEXT = 1024
-_NUMBERS = ("duration_us", "upstream_us", "bytes_in", "bytes_out", "state", "status", "revision", "tries")
 _LATEST, _LARGEST, _STATES = 4e9, 2**53, len(STATES)
-_numbers = itemgetter(0, *map(FIELDS.index, _NUMBERS))
+_numbers = itemgetter(
+    *map(FIELDS.index, ("time", "duration_us", "upstream_us", "bytes_in", "bytes_out", "observed"))
+)
 _dimensions = itemgetter(
     *map(FIELDS.index, ("api", "route", "app", "plan", "target", "status", "code", "policy", "state"))
 )
-_texts = itemgetter(*(i for i, name in enumerate(FIELDS) if name not in {"time", *_NUMBERS}))
-_OBSERVED = FIELDS.index("observed")
+_texts = itemgetter(*(place for place, kind in enumerate(_KINDS) if kind is str))
+
+
+def _limits() -> Iterator[Any]:
+    """What each value of a row may be, for the decoder to check."""
+    most = {"state": _STATES - 1, "status": 999, "revision": 2**63 - 1}
+    for name, kind in zip(FIELDS, _KINDS, strict=True):
+        if kind is str:
+            yield Annotated[str, Meta(max_length=REPAIR_TEXT)]
+        elif kind is float:
+            yield Annotated[float, Meta(ge=0, lt=_LATEST)]
+        else:
+            yield Annotated[int, Meta(ge=0, le=most.get(name, _LARGEST))]
+
+
+_decode_row = msgspec.msgpack.Decoder(tuple[tuple(_limits())]).decode  # type: ignore[misc]
+_decode_record = msgspec.msgpack.Decoder(TrafficRecord).decode
+
+
+def decode(payload: bytes) -> Row | TrafficRecord:
+    """What the spool holds as a Row; as a record if a value is not as it can be: `rows_of` repairs that.
+
+    Raises msgspec.MsgspecError if it is neither.
+    """
+    try:
+        return _decode_row(payload)  # type: ignore[no-any-return]
+    except msgspec.ValidationError:
+        return _decode_record(payload)
 
 
 class Tally:
@@ -76,32 +105,27 @@ SeriesKey = tuple[int, tuple[Any, ...]]
 Window = dict[SeriesKey, Tally]
 Windows = dict[int, Window]
 """Tallies by the start of their window."""
+Key = TypeVar("Key")
 
 
-def rows_of(records: Iterable[TrafficRecord]) -> tuple[list[Row], int]:
-    """The records' values, safe to store and to add up; and how many had to be repaired for that.
+def rows_of(found: Iterable[Row | TrafficRecord]) -> tuple[list[Row], int]:
+    """What was decoded, safe to store and to add up; and how much had to be repaired for that.
 
     A worker writes no such record, but one with an impossible number must not stop all the others.
     """
-    rows = [*map(astuple, records)]
+    rows = [*found]
     repaired = 0
-    suspicious = "\0" in "".join(chain.from_iterable(map(_texts, rows)))
     for place, row in enumerate(rows):
-        time, duration, upstream, bytes_in, bytes_out, state, status, _, tries = _numbers(row)
-        if suspicious or not (
-            0 <= time < _LATEST
-            and 0 <= duration < _LARGEST
-            and 0 <= upstream < _LARGEST
-            and 0 <= bytes_in < _LARGEST
-            and 0 <= bytes_out < _LARGEST
-            and 0 <= state < _STATES
-            and 0 <= status < 1000
-            and 0 <= tries < _LARGEST
-            and len(row[2]) <= REPAIR_TEXT
-        ):
-            rows[place] = _repair(row)
-            repaired += rows[place] != row
-    return rows, repaired
+        if isinstance(row, TrafficRecord):
+            values = astuple(row)
+            fixed = rows[place] = _repair(values)
+            repaired += fixed != values
+    safe = cast(list[Row], rows)
+    texts = map("".join, map(_texts, safe))
+    for place in [place for place, text in enumerate(texts) if "\0" in text]:
+        safe[place] = _repair(safe[place])
+        repaired += 1
+    return safe, repaired
 
 
 def _repair(row: Row) -> Row:
@@ -120,25 +144,32 @@ def _repair(row: Row) -> Row:
 def tally(rows: Iterable[Row]) -> dict[int, dict[Dimensions, Tally]]:
     """The rows added up by minute, and by all dimensions."""
     minutes: dict[int, dict[Dimensions, Tally]] = {}
+    window: dict[Dimensions, Tally] = {}
+    current = -1
+    known, buckets = len(BUCKETS), BUCKETS
     for row in rows:
-        time, duration, upstream, bytes_in, bytes_out, _, _, _, _ = _numbers(row)
+        time, duration, upstream, bytes_in, bytes_out, observed = _numbers(row)
+        minute = int(time) // MINUTE
+        if minute != current:
+            current = minute
+            window = minutes.setdefault(minute * MINUTE, {})
         dimensions = _dimensions(row)
-        start = int(time) // MINUTE * MINUTE
-        try:
-            found = minutes[start][dimensions]
-        except KeyError:
-            found = minutes.setdefault(start, {})[dimensions] = Tally()
+        found = window.get(dimensions)
+        if found is None:
+            found = window[dimensions] = Tally()
         found.count += 1
         found.bytes_in += bytes_in
         found.bytes_out += bytes_out
         found.duration_sum += duration
-        number = bucket(duration)
-        found.duration[number] = found.duration.get(number, 0) + 1
+        histogram = found.duration
+        number = buckets[duration] if duration < known else bucket(duration)
+        histogram[number] = histogram.get(number, 0) + 1
         if upstream:
             found.upstream_sum += upstream
-            number = bucket(upstream)
-            found.upstream[number] = found.upstream.get(number, 0) + 1
-        if row[_OBSERVED]:
+            histogram = found.upstream
+            number = buckets[upstream] if upstream < known else bucket(upstream)
+            histogram[number] = histogram.get(number, 0) + 1
+        if observed:
             found.observed += 1
     return minutes
 
@@ -155,31 +186,32 @@ def _grained(window: dict[Dimensions, Tally]) -> Window:
         for values, found in grains[source.number].items():
             if not grain.errors_only or values[CODE]:
                 gathered.setdefault(pick(values), []).append(found)
-        grains[grain.number] = {values: _sum(tallies) for values, tallies in gathered.items()}
+        grains[grain.number] = {values: sum_of(tallies) for values, tallies in gathered.items()}
     return {
         (number, values): found for number, tallies in grains.items() for values, found in tallies.items()
     }
 
 
-def widened(windows: Windows, step: int) -> Windows:
+def widened(windows: dict[int, dict[Key, Tally]], step: int) -> dict[int, dict[Key, Tally]]:
     """The same by longer windows of `step` seconds."""
-    together: dict[int, list[Window]] = {}
+    together: dict[int, list[dict[Key, Tally]]] = {}
     for start, window in windows.items():
         together.setdefault(start // step * step, []).append(window)
     return {start: _joined(parts) for start, parts in together.items()}
 
 
-def _joined(windows: list[Window]) -> Window:
+def _joined(windows: list[dict[Key, Tally]]) -> dict[Key, Tally]:
     if len(windows) == 1:
         return windows[0]
-    gathered: dict[SeriesKey, list[Tally]] = {}
+    gathered: dict[Key, list[Tally]] = {}
     for window in windows:
         for key, found in window.items():
             gathered.setdefault(key, []).append(found)
-    return {key: _sum(tallies) for key, tallies in gathered.items()}
+    return {key: sum_of(tallies) for key, tallies in gathered.items()}
 
 
-def _sum(tallies: list[Tally]) -> Tally:
+def sum_of(tallies: list[Tally]) -> Tally:
+    """One tally for all of them; it is that of the list if there is no other."""
     if len(tallies) == 1:
         return tallies[0]
     total = Tally()
@@ -188,9 +220,11 @@ def _sum(tallies: list[Tally]) -> Tally:
     return total
 
 
-def all_steps(rows: Iterable[Row]) -> Iterator[tuple[int, Windows]]:
-    """Window length and tallies: by minute, hour and day."""
-    windows = grained(tally(rows))
+def all_steps(
+    minutes: dict[int, dict[Key, Tally]],
+) -> Iterator[tuple[int, dict[int, dict[Key, Tally]]]]:
+    """Window length and tallies: by minute, hour and day. What they are kept by does not matter."""
+    windows = minutes
     for step in STEPS:
         windows = widened(windows, step) if step > MINUTE else windows
         yield step, windows

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connection
 
 Row = tuple[Any, ...]
+_SHIFT, _MASK = 32, 2**32 - 1
 
 
 def select_by_text(table: str, columns: str, key: str, values: list[str]) -> list[Row]:
@@ -22,16 +23,16 @@ def select_by_text(table: str, columns: str, key: str, values: list[str]) -> lis
 def select_by_pairs(
     table: str, columns: str, keys: tuple[str, str], pairs: list[tuple[int, int]]
 ) -> list[Row]:
-    """The rows whose two `keys` are one of the pairs of numbers."""
+    """The rows whose two `keys` are one of the pairs of numbers: from 0 to 2**31 - 1, and to 2**32 - 1."""
     match = f't."{keys[0]}" = w.one AND t."{keys[1]}" = w.other'
     if connection.vendor == "postgresql":
         wanted = "unnest(%s::bigint[], %s::bigint[]) AS w(one, other)"
         values: list[Any] = [[pair[0] for pair in pairs], [pair[1] for pair in pairs]]
     else:
-        # CROSS JOIN: SQLite then goes through the pairs, and looks each up.
-        part = "json_extract(value, '$[%d]')"
-        wanted = f"(SELECT {part % 0} AS one, {part % 1} AS other FROM json_each(%s)) AS w"  # noqa: S608 - names of ours
-        values = [json.dumps(pairs)]
+        # A pair is one number, which takes SQLite half the time that an array of two does. CROSS JOIN: it
+        # then goes through the pairs, and looks each up.
+        wanted = f"(SELECT value >> {_SHIFT} AS one, value & {_MASK} AS other FROM json_each(%s)) AS w"  # noqa: S608 - names of ours
+        values = [json.dumps([one << _SHIFT | other for one, other in pairs])]
     return _fetch(f'SELECT {columns} FROM {wanted} CROSS JOIN "{table}" AS t WHERE {match}', values)  # noqa: S608 - names of ours
 
 

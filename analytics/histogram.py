@@ -26,8 +26,8 @@ def _index(value: int) -> int:
     return ceil(log(value) * _SCALE - 1e-9) + 1 if value > 0 else _ZERO
 
 
-_TABLE_SIZE = 1 << 16
-_TABLE = bytes(map(_index, range(_TABLE_SIZE)))
+BUCKETS = bytes(map(_index, range(1 << 16)))
+"""The bucket of each smaller value, for whoever counts millions."""
 _TOP = _index(LARGEST)
 _decode = msgspec.msgpack.Decoder(dict[int, int]).decode
 _encode = msgspec.msgpack.Encoder().encode
@@ -37,8 +37,8 @@ EMPTY = _encode({})
 
 def bucket(value: int) -> int:
     """The number of the bucket that holds a value; negative ones count as 0."""
-    if value < _TABLE_SIZE:
-        return _TABLE[value] if value > 0 else _ZERO
+    if value < len(BUCKETS):
+        return BUCKETS[value] if value > 0 else _ZERO
     return _index(value) if value < LARGEST else _TOP
 
 
@@ -79,9 +79,20 @@ class Histogram(dict[int, int]):
 
     def encode(self) -> bytes:
         """For the database: a few bytes for each bucket."""
-        return _encode(dict(self))
+        return _encode(self)
 
     @classmethod
     def decode(cls, stored: bytes | memoryview) -> Histogram:
         """What `encode` gave. Raises msgspec.DecodeError for anything else."""
         return cls(_decode(stored))
+
+
+def merged(stored: bytes | memoryview, new: Histogram) -> bytes:
+    """What is stored with all values of another histogram added. Raises msgspec.DecodeError."""
+    if not new:
+        return bytes(stored)
+    total = _decode(stored)
+    get = total.get
+    for number, count in new.items():
+        total[number] = get(number, 0) + count
+    return _encode(total)

@@ -12,7 +12,6 @@ import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
@@ -20,13 +19,13 @@ from django.db.models import F
 from django.utils import timezone
 
 from analytics import raw, rollups
-from analytics.batch import HOUR, MINUTE, Row, Windows, all_steps, rows_of
+from analytics.batch import HOUR, MINUTE, Row, Windows, all_steps, decode, grained, rows_of, tally
 from analytics.limits import limit
 from analytics.models import IngestTotals, Position, QuarantinedSegment
 from analytics.positions import Claim, Step, claim, finish
 from analytics.series import Catalogue
 from proxy.telemetry.record import TrafficRecord
-from proxy.telemetry.spool import SegmentCorrupt, read, seal_abandoned
+from proxy.telemetry.spool import SegmentCorrupt, read_blocks, seal_abandoned
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ class Chunk:
 
     claim: Claim
     end: int
-    records: list[TrafficRecord]
+    records: list[Row | TrafficRecord]
     finished: bool = False
     corrupt: str = ""
 
@@ -132,10 +131,9 @@ class Ingester:
         segment, offset = claimed.segment, claimed.offset
         chunk = Chunk(claimed, offset, [])
         try:
-            frames = read(segment.path, offset)
-            for end, record in islice(frames, room):
-                chunk.end = end
-                chunk.records.append(record)
+            for block in read_blocks(segment.path, offset, decode, room):
+                chunk.end = block.ends[-1]
+                chunk.records += block.records
             chunk.finished = segment.sealed and len(chunk.records) < room
         except SegmentCorrupt as error:
             # An open one is left to its writer, who may go on past the end of what can be read, till it is sealed.
@@ -175,7 +173,7 @@ class Ingester:
 
     def _commit(self, chunks: list[Chunk], report: Report) -> None:
         rows, repaired = rows_of(record for chunk in chunks for record in chunk.records)
-        steps = list(all_steps(rows))
+        minutes = grained(tally(rows))
         corrupt = [chunk for chunk in chunks if chunk.finished and chunk.corrupt]
         self._step("added up")
         with transaction.atomic():
@@ -186,7 +184,7 @@ class Ingester:
             if self._keep_raw:
                 raw.insert(rows)
             self._step("raw stored")
-            self._add(rows, steps, repaired, corrupt)
+            self._add(rows, minutes, repaired, corrupt)
             self._step("about to commit")
         self._catalogue.commit()
         report.records += len(rows)
@@ -194,14 +192,11 @@ class Ingester:
         report.quarantined += len(corrupt)
         self._step("committed")
 
-    def _add(
-        self, rows: list[Row], steps: list[tuple[int, Windows]], repaired: int, corrupt: list[Chunk]
-    ) -> None:
+    def _add(self, rows: list[Row], minutes: Windows, repaired: int, corrupt: list[Chunk]) -> None:
         self._catalogue.begin(IngestTotals.lock().epoch)
-        overflow = 0
-        for step, windows in steps:
-            found = rollups.add(step, windows, self._catalogue)
-            overflow += found if step == MINUTE else 0
+        cells, overflow = rollups.identified(minutes, self._catalogue)
+        for step, windows in all_steps(cells):
+            rollups.write(step, windows)
             self._step(f"rollups of {step} s")
         for chunk in corrupt:
             _quarantine(chunk)

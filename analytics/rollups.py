@@ -7,12 +7,13 @@ holds the lock of IngestTotals.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
-from analytics.batch import DAY, HOUR, MINUTE, Tally, Windows
+from analytics.batch import DAY, HOUR, MINUTE, SeriesKey, Tally, Window, Windows, sum_of
 from analytics.bulk import insert_many, select_by_pairs
 from analytics.grains import DETAIL
-from analytics.histogram import Histogram
+from analytics.histogram import merged
 from analytics.models import DayRollup, HourRollup, MinuteRollup, Rollup
 from analytics.series import Catalogue
 
@@ -29,40 +30,54 @@ COLUMNS = (
     "duration",
     "upstream",
 )
+Cells = dict[int, dict[int, Tally]]
+"""Tallies by the start of their window and the id of their series."""
 _SUMMED = COLUMNS[2:8]
 _TYPES = [*["bigint"] * 8, *["bytea"] * 2]
 
 
 def add(step: int, windows: Windows, catalogue: Catalogue) -> int:
     """Add the tallies of windows of `step` seconds; returns how many requests found no series of their own."""
-    ids = catalogue.resolve(list({key for window in windows.values() for key in window}))
-    overflow = 0
-    merged: dict[tuple[int, int], Tally] = {}
-    for start, window in windows.items():
-        for key, found in window.items():
-            if key[0] == DETAIL.number and catalogue.overflowed(key):
-                overflow += found.count
-            place = ids[key], start
-            before = merged.get(place)
-            merged[place] = found if before is None else _plus(before, found)
-    table = TABLES[step]._meta.db_table
-    add_rows(table, list(_stored(table, merged)))
+    cells, overflow = identified(windows, catalogue)
+    write(step, cells)
     return overflow
 
 
-def _plus(one: Tally, other: Tally) -> Tally:
-    total = Tally()
-    total.merge(one)
-    total.merge(other)
-    return total
+def identified(windows: Windows, catalogue: Catalogue) -> tuple[Cells, int]:
+    """The same by the ids of the series, and how many requests found no series of their own."""
+    ids = catalogue.resolve(list(dict.fromkeys(chain.from_iterable(windows.values()))))
+    cells: Cells = {}
+    overflow = 0
+    for start, window in windows.items():
+        cells[start] = cell = {ids[key]: found for key, found in window.items()}
+        if len(cell) < len(window):  # several of them are `_other`
+            cells[start] = _together(ids, window)
+        lost = window.keys() & catalogue.overflowing
+        overflow += sum(window[key].count for key in lost if key[0] == DETAIL.number)
+    return cells, overflow
 
 
-def _stored(table: str, tallies: dict[tuple[int, int], Tally]) -> Iterator[tuple[Any, ...]]:
+def _together(ids: dict[SeriesKey, int], window: Window) -> dict[int, Tally]:
+    gathered: dict[int, list[Tally]] = {}
+    for key, found in window.items():
+        gathered.setdefault(ids[key], []).append(found)
+    return {series: sum_of(tallies) for series, tallies in gathered.items()}
+
+
+def write(step: int, cells: Cells) -> None:
+    """Add the tallies of windows of `step` seconds."""
+    table = TABLES[step]._meta.db_table
+    places = [(series, start) for start, window in cells.items() for series in window]
+    add_rows(table, list(_stored(table, cells, sorted(places))))
+
+
+def _stored(table: str, cells: Cells, places: list[tuple[int, int]]) -> Iterator[tuple[Any, ...]]:
     """The rows to write: counts to be added, histograms that are merged with what is there."""
     columns = "series_id, start, duration, upstream"
-    rows = select_by_pairs(table, columns, ("series_id", "start"), list(tallies))
+    rows = select_by_pairs(table, columns, ("series_id", "start"), places)
     there = {(row[0], row[1]): (row[2], row[3]) for row in rows}
-    for place, found in sorted(tallies.items()):
+    for place in places:
+        found = cells[place[1]][place[0]]
         stored = there.get(place)
         yield (
             *place,
@@ -75,15 +90,9 @@ def _stored(table: str, tallies: dict[tuple[int, int], Tally]) -> Iterator[tuple
             *(
                 found.encoded()
                 if stored is None
-                else (_merged(stored[0], found.duration), _merged(stored[1], found.upstream))
+                else (merged(stored[0], found.duration), merged(stored[1], found.upstream))
             ),
         )
-
-
-def _merged(stored: bytes | memoryview, new: Histogram) -> bytes:
-    histogram = Histogram.decode(stored)
-    histogram.merge(new)
-    return histogram.encode()
 
 
 def add_rows(table: str, rows: list[tuple[Any, ...]]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 
 from analytics.batch import SeriesKey
 from analytics.bulk import insert_many, select_by_text
@@ -48,14 +48,18 @@ class Catalogue:
     def resolve(self, keys: Sequence[SeriesKey]) -> dict[SeriesKey, int]:
         """The id of every key; of those for which there is no room, that of their grain's `_other`."""
         known, fresh = self._known, self._fresh
-        missing = [key for key in keys if key not in known and key not in fresh]
+        ids = dict(zip(keys, map(known.get, keys), strict=True))
+        unknown = [key for key, number in ids.items() if number is None]
+        missing = [key for key in unknown if key not in fresh]
         if missing:
             self._find(missing)
-        return {key: known.get(key) or fresh[key] for key in keys}
+        ids.update((key, fresh[key]) for key in unknown)
+        return cast(dict[SeriesKey, int], ids)
 
-    def overflowed(self, key: SeriesKey) -> bool:
-        """Whether this key found no room in this transaction."""
-        return key in self._other
+    @property
+    def overflowing(self) -> Set[SeriesKey]:
+        """The keys that found no room in this transaction."""
+        return self._other
 
     def _find(self, keys: list[SeriesKey]) -> None:
         rows = {key: series_row(key) for key in keys}

@@ -19,10 +19,11 @@ import mmap
 import os
 import re
 import struct
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 from zlib import crc32
 
 import msgspec
@@ -300,6 +301,14 @@ def segments(folder: Path) -> list[Segment]:
 
 
 _decode = msgspec.msgpack.Decoder(TrafficRecord).decode
+Found = TypeVar("Found")
+
+
+class Block(NamedTuple, Generic[Found]):
+    """Some records of a segment in the order of writing; `ends` are the offsets after each."""
+
+    records: list[Found]
+    ends: list[int]
 
 
 def read(path: Path, offset: int = 0) -> Iterator[tuple[int, TrafficRecord]]:
@@ -308,19 +317,33 @@ def read(path: Path, offset: int = 0) -> Iterator[tuple[int, TrafficRecord]]:
     An open segment may be read while it is written, and again later from the last offset. Raises
     `SegmentCorrupt` at a bad checksum or length, FileNotFoundError if the segment is gone.
     """
+    for block in read_blocks(path, offset, _decode):
+        yield from zip(block.ends, block.records, strict=True)
+
+
+def read_blocks(
+    path: Path, offset: int, decode: Callable[[bytes], Found], most: int = sys.maxsize
+) -> Iterator[Block[Found]]:
+    """What `read` gives, many at a time, and at most `most` in all: for whoever reads millions.
+
+    `decode` makes a record of a payload, or raises msgspec.MsgspecError.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         path = path.with_suffix(SEALED)
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        while True:
+        while most > 0:
             # Not mapped: the writer cuts the file when it seals it, which would be a SIGBUS here.
-            found, reason = _parse(os.pread(descriptor, _READ_BYTES, offset), offset)
-            if not found:
+            block, reason = _parse(os.pread(descriptor, _READ_BYTES, offset), offset, decode, most)
+            if not block.ends:
                 break
-            yield from found
-            offset = found[-1][0]
+            yield block
+            offset = block.ends[-1]
+            most -= len(block.ends)
+        else:
+            return
         if not reason and path.suffix == SEALED and offset < os.fstat(descriptor).st_size:
             reason = "the last frame is cut short"
         if reason:
@@ -329,24 +352,29 @@ def read(path: Path, offset: int = 0) -> Iterator[tuple[int, TrafficRecord]]:
         os.close(descriptor)
 
 
-def _parse(chunk: bytes, offset: int) -> tuple[list[tuple[int, TrafficRecord]], str]:
+def _parse(
+    chunk: bytes, offset: int, decode: Callable[[bytes], Found], most: int
+) -> tuple[Block[Found], str]:
     """The whole frames at the start of `chunk`, and what is wrong with the frame after them, if anything."""
-    found: list[tuple[int, TrafficRecord]] = []
-    position, available = 0, len(chunk)
-    while position + HEADER <= available:
-        length, checksum = _FRAME.unpack_from(chunk, position)
-        end = position + HEADER + length
+    records: list[Found] = []
+    ends: list[int] = []
+    position, last, available = 0, len(chunk) - HEADER, len(chunk)
+    unpack = _FRAME.unpack_from
+    while position <= last and len(ends) < most:
+        length, checksum = unpack(chunk, position)
+        start = position + HEADER
+        end = start + length
         if length > MAX_PAYLOAD:
-            return found, f"a frame of {length} bytes"
+            return Block(records, ends), f"a frame of {length} bytes"
         if length == 0 or end > available:
             break
-        payload = chunk[position + HEADER : end]
+        payload = chunk[start:end]
         if crc32(payload) != checksum:
-            return found, "wrong checksum"
+            return Block(records, ends), "wrong checksum"
         try:
-            record = _decode(payload)
+            records.append(decode(payload))
         except msgspec.MsgspecError:
-            return found, "not a traffic record"
+            return Block(records, ends), "not a traffic record"
         position = (end + 3) & ~3
-        found.append((offset + position, record))
-    return found, ""
+        ends.append(offset + position)
+    return Block(records, ends), ""

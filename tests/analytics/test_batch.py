@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.batch import DAY, FIELDS, HOUR, MINUTE, all_steps, rows_of
+from analytics.batch import DAY, FIELDS, HOUR, MINUTE, all_steps, decode, grained, rows_of, tally
 from analytics.grains import DETAIL, ERROR, GRAINS
 from tests.analytics.traffic import record, varied
 
 
 def test_windows_begin_on_whole_minutes_hours_and_days():
     rows, _ = rows_of([record(time=1_000_000_000.9)])
-    starts = {step: list(windows) for step, windows in all_steps(rows)}
+    starts = {step: list(windows) for step, windows in all_steps(grained(tally(rows)))}
     assert starts == {MINUTE: [999_999_960], HOUR: [999_997_200], DAY: [999_993_600]}
     assert all(start % step == 0 for step, [start] in starts.items())
 
@@ -24,7 +25,7 @@ def test_every_grain_of_every_step_counts_each_request_once(seed, count):
     rows, repaired = rows_of(records)
     assert repaired == 0
     failed = sum(bool(item.code) for item in records)
-    for _, windows in all_steps(rows):
+    for _, windows in all_steps(grained(tally(rows))):
         for grain in GRAINS:
             tallies = [
                 found
@@ -44,7 +45,7 @@ def test_every_grain_of_every_step_counts_each_request_once(seed, count):
 
 def test_detail_has_all_dimensions():
     rows, _ = rows_of([record(api="a", route="r", app="p", plan="g", target="t", code="c", policy="y")])
-    _, windows = next(all_steps(rows))
+    _, windows = next(all_steps(grained(tally(rows))))
     [window] = windows.values()
     assert (DETAIL.number, ("a", "r", "p", "g", "t", 200, "c", "y", 0)) in window
 
@@ -69,11 +70,30 @@ def test_detail_has_all_dimensions():
     ],
 )
 def test_a_record_that_cannot_be_is_repaired_not_dropped(fields):
-    rows, repaired = rows_of([record(), record(**fields)])
+    payloads = [msgspec.msgpack.encode(item) for item in (record(), record(**fields))]
+    rows, repaired = rows_of(map(decode, payloads))
     assert repaired == 1
     assert len(rows) == 2
     by_name = dict(zip(FIELDS, rows[1], strict=True))
     assert 0 <= by_name["time"] < 4e9
     assert all(0 <= value < 2**63 for value in rows[1] if isinstance(value, int))
     assert all("\0" not in value and len(value) <= 1024 for value in rows[1] if isinstance(value, str))
-    list(all_steps(rows))
+    list(all_steps(grained(tally(rows))))
+
+
+def test_a_record_is_decoded_to_its_values():
+    item = record()
+    assert decode(msgspec.msgpack.encode(item)) == msgspec.structs.astuple(item)
+    assert rows_of([item]) == ([msgspec.structs.astuple(item)], 0)
+
+
+def test_a_record_of_a_newer_worker_is_read_without_what_it_adds():
+    item = record()
+    payload = msgspec.msgpack.encode([*msgspec.structs.astuple(item), "more"])
+    assert rows_of([decode(payload)]) == ([msgspec.structs.astuple(item)], 0)
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x90", b"\xc1", msgspec.msgpack.encode({"time": 1.0})])
+def test_what_is_no_record_is_not_decoded(payload):
+    with pytest.raises(msgspec.MsgspecError):
+        decode(payload)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.histogram import EMPTY, LARGEST, RELATIVE_ERROR, Histogram, bucket, middle
+from analytics.histogram import EMPTY, LARGEST, RELATIVE_ERROR, Histogram, bucket, merged, middle
 
 values = st.lists(st.integers(0, LARGEST), min_size=1, max_size=200)
 
@@ -73,3 +73,9 @@ def test_a_hundred_thousand_values_take_few_bytes():
 def test_rubbish_is_refused():
     with pytest.raises(msgspec.DecodeError):
         Histogram.decode(b"\xff\x00")
+
+
+@given(st.lists(st.integers(0, LARGEST)), st.lists(st.integers(0, LARGEST)))
+def test_adding_to_what_is_stored_is_adding_the_values(some, others):
+    assert Histogram.decode(merged(of(some).encode(), of(others))) == of(some + others)
+    assert merged(memoryview(of(some).encode()), of([])) == of(some).encode()

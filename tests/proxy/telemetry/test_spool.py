@@ -21,6 +21,7 @@ from proxy.telemetry.spool import (
     Spool,
     folder_bytes,
     read,
+    read_blocks,
     seal_abandoned,
     segments,
 )
@@ -410,6 +411,23 @@ def test_records_longer_than_a_read_are_read(tmp_path: Path) -> None:
         spool.append(record(number, "u" * 60_000))
     assert ids(tmp_path) == [f"r{number}" for number in range(40)]
     spool.close()
+
+
+@pytest.mark.parametrize("most", [1, 7, 50, 51])
+def test_blocks_have_as_many_records_as_there_is_room_for(tmp_path: Path, most: int) -> None:
+    spool = Spool(tmp_path, node="n1", slot=0)
+    for number in range(50):
+        spool.append(record(number, "x" * 20_000))
+    spool.close()
+    (segment,) = segments(tmp_path)
+    offset, found = 0, []
+    while blocks := list(read_blocks(segment.path, offset, msgspec.msgpack.decode, most)):
+        assert sum(len(block.records) for block in blocks) <= most
+        assert all(len(block.records) == len(block.ends) for block in blocks)
+        found += [item[2] for block in blocks for item in block.records]
+        offset = blocks[-1].ends[-1]
+    assert found == [f"r{number}" for number in range(50)]
+    assert offset == segment.size
 
 
 def test_a_segment_that_is_gone_is_an_error(tmp_path: Path) -> None:
