@@ -57,19 +57,34 @@ class ApiForm(SellingForm):
             "lifecycle",
             "visibility",
             "tags",
+            "deprecated_at",
+            "sunset_at",
+            "documentation_url",
             "openapi",
         )
-        labels = {"slug": "Name", "openapi": "OpenAPI document"}
+        labels = {
+            "slug": "Name",
+            "openapi": "OpenAPI document",
+            "deprecated_at": "Deprecated since",
+            "sunset_at": "Last day",
+            "documentation_url": "Documentation page",
+        }
         help_texts = {
             "slug": "Used in addresses, records and metrics: lower-case letters, digits, dot, dash.",
             "title": "What people call it in the portal.",
             "base_path": "All Routes answer below it.",
             "lifecycle": "Only published and deprecated Apis take calls.",
+            "deprecated_at": "From the first moment of this day in UTC: the header Deprecation (RFC 9745).",
+            "sunset_at": "It answers until the end of this day in UTC: the header Sunset (RFC 8594). Nothing "
+            "happens on it by itself; to have calls answered with 410, retire the Api.",
+            "documentation_url": "The address of a page with more, such as how to move on; linked in the portal.",
             "visibility": "Public ones are in the portal's catalogue for everybody.",
             "openapi": "YAML or JSON; shown in the portal.",
         }
         widgets = {
             "description": forms.Textarea({"rows": 3}),
+            "deprecated_at": forms.DateInput({"type": "date"}, format="%Y-%m-%d"),
+            "sunset_at": forms.DateInput({"type": "date"}, format="%Y-%m-%d"),
             "openapi": forms.Textarea({"rows": 8, "class": "mono", "spellcheck": "false"}),
         }
 
@@ -78,7 +93,8 @@ class ApiForm(SellingForm):
         Group("Where it answers", ("base_path", "hosts")),
         Group("Who sees it", ("lifecycle", "visibility", "tags")),
         Group("Sold under", ("plans", CONFIRMED)),
-        Group("Documentation", ("openapi",), folded=True),
+        Group("End of life", ("deprecated_at", "sunset_at"), True, "Told to callers while it is deprecated."),
+        Group("Documentation", ("documentation_url", "openapi"), folded=True),
     )
 
 
@@ -115,6 +131,8 @@ class Apis(Family):
                 ("Version", api.version),
                 ("Base path", Copyable(api.base_path)),
                 ("Hosts", api.hosts or "any host"),
+                ("Deprecated since", api.deprecated_at or HIDE),
+                ("Last day", api.sunset_at or HIDE),
                 ("Visibility", api.visibility),
                 ("Callers", OPEN if open_to_any_key(api) else HIDE),
                 ("Tags", api.tags),
@@ -124,6 +142,7 @@ class Apis(Family):
             "About",
             lambda api: (
                 ("Description", Text(api.description)),
+                ("Documentation", api.documentation_url or HIDE),
                 ("OpenAPI document", f"{len(api.openapi):,} characters" if api.openapi else None),
                 ("Subscriptions", api.subscription_count),
                 ("Created", api.created_at),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import logging
 import re
@@ -37,12 +38,20 @@ class PublicApi:
     description: str
     tags: tuple[str, ...]
     deprecated: bool
+    deprecated_at: datetime.date | None
+    sunset_at: datetime.date | None
+    documentation_url: str
     openapi: str
     hosts: tuple[str, ...]
     base_path: str
     first_path: str
     key_header: str
     cors: bool
+
+    @property
+    def over(self) -> bool:
+        """Its last day (UTC) is over, though it is still served."""
+        return self.sunset_at is not None and self.sunset_at < datetime.datetime.now(datetime.UTC).date()
 
     @property
     def origin(self) -> str:
@@ -140,6 +149,9 @@ def _api(api: document.Api, everywhere: list[document.Policy]) -> PublicApi:
         description=api.description,
         tags=api.tags,
         deprecated=api.lifecycle == "deprecated",
+        deprecated_at=api.deprecated_at,
+        sunset_at=api.sunset_at,
+        documentation_url=api.documentation_url,
         openapi=api.openapi,
         hosts=api.hosts,
         base_path=api.base_path,

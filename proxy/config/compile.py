@@ -8,6 +8,7 @@ import msgspec
 
 from proxy.config import document, snapshot
 from proxy.config.certificates import read_pair
+from proxy.config.lifecycle import policies_of_life
 from proxy.config.policies import placed_policies
 from proxy.config.routes import compile_route
 
@@ -15,13 +16,14 @@ from proxy.config.routes import compile_route
 def compile_document(whole: document.Document, revision: int) -> snapshot.Snapshot:
     """The Snapshot of a document without problems; what is disabled or off is left out.
 
-    Routes of retired Apis answer 410, so that clients hear that it is over and not that it never was.
+    Routes of retired Apis answer 410, so that clients hear that it is over and not that it never was; those of
+    deprecated ones say so in their answers.
     Routes are ordered as the document lists them: the oldest Api first, in it the oldest Route.
     """
     plans = tuple(snapshot.Plan(plan.name, plan.title) for plan in whole.plans)
-    retired = {api.slug: api for api in whole.apis if api.lifecycle == "retired"}
+    retired = {api.slug for api in whole.apis if api.lifecycle == "retired"}
     policies = [placed.compiled() for placed in placed_policies(_without_policies_of(retired, whole))]
-    policies += [_gone(api) for api in retired.values() if any(route.enabled for route in api.routes)]
+    policies += [policy for api in whole.apis for policy in policies_of_life(api)]
     return snapshot.Snapshot(
         revision=revision,
         apis=tuple(snapshot.Api(api.slug, api.version, api.title, api.lifecycle) for api in whole.apis),
@@ -61,13 +63,6 @@ def _without_policies_of(retired: Container[str], whole: document.Document) -> d
         for api in whole.apis
     )
     return msgspec.structs.replace(whole, apis=apis)
-
-
-def _gone(api: document.Api) -> snapshot.Policy:
-    """The policy that answers for a retired Api; its label is one that nobody can give."""
-    message = f"The API {api.title or api.slug} {api.version} is retired."
-    config: dict[str, object] = {"status": 410, "message": message}
-    return snapshot.Policy("request-termination", f"retired:{api.slug}", "api", api.slug, config=config)
 
 
 def _certificate(certificate: document.Certificate) -> snapshot.Certificate:

@@ -7,6 +7,7 @@ the one further up wins.
 
 from __future__ import annotations
 
+import datetime
 from typing import Literal, TypeVar
 
 import msgspec
@@ -62,7 +63,10 @@ class Route(Frozen, frozen=True):
 
 
 class Api(Frozen, frozen=True):
-    """A product surface: its Routes answer on its hosts (any, if none is given) below its base path."""
+    """A product surface: its Routes answer on its hosts (any, if none is given) below its base path.
+
+    The two days, in UTC, are told to clients while it is `deprecated`; `sunset_at` is the last one.
+    """
 
     slug: str
     version: str = "v1"
@@ -71,6 +75,9 @@ class Api(Frozen, frozen=True):
     hosts: tuple[str, ...] = ()
     base_path: str = "/"
     lifecycle: Lifecycle = "published"
+    deprecated_at: datetime.date | None = None
+    sunset_at: datetime.date | None = None
+    documentation_url: str = ""
     visibility: Visibility = "private"
     tags: tuple[str, ...] = ()
     openapi: str = ""

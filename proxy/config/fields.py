@@ -10,6 +10,7 @@ from proxy.http.path import PathError, canonical
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HOST_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
+_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+([/?#][A-Za-z0-9._~:/?#@!$&'()*+,;=%-]*)?")
 _PARAMETER = re.compile(r"\{[^{}]*\}")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 MAX_NAME, MAX_PATH, MAX_HEADER_VALUE, MAX_TEXT = 100, 1000, 4096, 4 * 1024 * 1024
@@ -95,6 +96,17 @@ def wrong_authority(value: str) -> str:
 def wrong_port(value: int) -> str:
     """A TCP port to connect to."""
     return "" if 1 <= value <= 65535 else "must be from 1 to 65535"
+
+
+def wrong_optional_url(value: str) -> str:
+    """The address of a page, as it may stand between `<` and `>` (RFC 8288), or nothing at all."""
+    if not value:
+        return ""
+    if len(value) > MAX_PATH:
+        return f"is longer than {MAX_PATH} characters"
+    if not _URL.fullmatch(value):
+        return "must begin with https:// or http:// and have blanks, quotes and the like percent-encoded"
+    return ""
 
 
 def wrong_path(value: str, *, allow_encoded: bool = False) -> str:

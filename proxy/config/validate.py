@@ -35,6 +35,9 @@ def check_api(api: document.Api) -> Iterator[Problem]:
     yield from _named(owner, "description", fields.wrong_text(api.description))
     yield from _named(owner, "openapi", fields.wrong_text(api.openapi))
     yield from _named(owner, "base_path", _wrong_base(api.base_path))
+    yield from _named(owner, "documentation_url", fields.wrong_optional_url(api.documentation_url))
+    if api.deprecated_at and api.sunset_at and api.sunset_at < api.deprecated_at:
+        yield Problem(owner, "sunset_at", "must not be before deprecated_at")
     yield from _each(owner, "hosts", api.hosts, fields.wrong_host)
     yield from _each(owner, "tags", api.tags, fields.wrong_name)
 

@@ -13,6 +13,7 @@ from proxy.models.base import NEWEST, Editable
 class Api(Editable):
     """Slug, hosts and base path of a product, its OpenAPI document and its place in the portal.
 
+    `deprecated_at` and `sunset_at` are days in UTC; they are told to clients while it is deprecated.
     `position` is the order among Apis: of rules that match equally well, those of the first Api win.
     """
 
@@ -27,6 +28,9 @@ class Api(Editable):
         default="published",
         choices=[(name, name) for name in ("draft", "published", "deprecated", "retired")],
     )
+    deprecated_at = models.DateField(null=True, blank=True)
+    sunset_at = models.DateField(null=True, blank=True)
+    documentation_url = models.CharField(max_length=1000, blank=True)
     visibility = models.CharField(
         max_length=20, default="private", choices=[("public", "public"), ("private", "private")]
     )
@@ -48,6 +52,9 @@ class Api(Editable):
         "hosts",
         "base_path",
         "lifecycle",
+        "deprecated_at",
+        "sunset_at",
+        "documentation_url",
         "visibility",
         "tags",
         "openapi",

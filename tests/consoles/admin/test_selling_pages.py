@@ -116,6 +116,18 @@ def test_the_form_of_an_api_has_its_plans():
     assert client.post(url("apis-edit", api), {**data, "plans": ["silver"]}).status_code == 422
 
 
+def test_the_form_of_an_api_has_the_days_of_its_end():
+    api, client = shop(), browser("eddie")
+    data = {"slug": "shop", "version": "v1", "base_path": "/shop", "lifecycle": "deprecated"}
+    data |= {"visibility": "public", "deprecated_at": "2026-01-01", "sunset_at": "2025-01-01"}
+    assert "must not be before" in client.post(url("apis-edit", api), data).content.decode()
+    data |= {"sunset_at": "2026-12-31", "documentation_url": "https://docs.example.test/move"}
+    assert client.post(url("apis-edit", api), data).status_code == 302
+    form = client.get(url("apis-edit", api)).content.decode()
+    assert 'value="2026-12-31"' in form and "https://docs.example.test/move" in form
+    assert "2026-12-31" in client.get(url("apis-detail", api)).content.decode()
+
+
 def test_deleting_an_api_is_no_matter_of_its_plans_but_said():
     api = shop()
     sold("gold", api)

@@ -96,6 +96,9 @@ def test_all_that_is_wrong_is_said_at_once(world, editor):
         ("apis", {"slug": "a", "hosts": ["*.*"]}, "hosts"),
         ("apis", {"slug": "a", "tags": "x"}, "tags"),
         ("apis", {"slug": "a", "lifecycle": "dead"}, "lifecycle"),
+        ("apis", {"slug": "a", "sunset_at": "soon"}, "sunset_at"),
+        ("apis", {"slug": "a", "deprecated_at": "2026-02-01", "sunset_at": "2026-01-01"}, "sunset_at"),
+        ("apis", {"slug": "a", "documentation_url": "javascript:alert(1)"}, "documentation_url"),
         ("apis", {"slug": "shop"}, "slug"),
         ("apis", {"slug": "a", "tags": ["\0"]}, "tags"),
         ("apis", [], ""),
@@ -240,3 +243,13 @@ def test_a_plan_that_approves_by_itself(world, editor):
         400,
         "This App has a Subscription to this Api already.",
     )
+
+
+def test_the_days_of_an_api_are_written_and_read(editor):
+    days = {"deprecated_at": "2026-01-01", "sunset_at": "2026-12-31"}
+    made = editor("POST", "apis", {"slug": "old", "lifecycle": "deprecated", **days})
+    assert made.status_code == 201 and days.items() <= made.json().items()
+    address, etag = f"apis/{made.json()['id']}", made["ETag"]
+    changed = editor("PATCH", address, {"sunset_at": None}, if_match=etag)
+    assert changed.status_code == 200 and changed.json()["sunset_at"] is None
+    assert changed.json()["deprecated_at"] == "2026-01-01"

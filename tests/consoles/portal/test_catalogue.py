@@ -1,5 +1,6 @@
 """The catalogue and the page of an Api, for everybody; hostile documents show as text."""
 
+import datetime
 import json
 
 import pytest
@@ -50,6 +51,24 @@ def test_the_page_of_an_api_shows_its_reference_and_its_plans():
     for text in ("/orders/{id}", "One order", "lines[].sku", "&lt;b&gt;What&lt;/b&gt;", "integer (int64)"):
         assert text in html
     assert "60 calls a minute" in html and "Approved by hand" in html and "x-shop-key" in html
+
+
+def test_a_deprecated_api_says_when_it_ends():
+    today = datetime.datetime.now(datetime.UTC).date()
+    market(
+        lifecycle="deprecated",
+        deprecated_at=datetime.date(2026, 1, 1),
+        sunset_at=today,
+        documentation_url="https://docs.example.test/move",
+    )
+    html = page("api", "shop").content.decode()
+    day = f"{today.day} {today:%B %Y}"
+    assert f"deprecated, ends on {day}" in html and "deprecated since 1 January 2026" in html
+    assert f"until the end of {day} (UTC)" in html and 'href="https://docs.example.test/move"' in html
+    Api.objects.filter(slug="shop").update(sunset_at=today - datetime.timedelta(days=1))
+    publish("over", "olga")
+    html = page("api", "shop").content.decode()
+    assert "deprecated, its end was set to" in html and "may end at any time" in html
 
 
 def test_scripts_of_that_page_alone_may_call_the_gateway():

@@ -13,6 +13,7 @@ GOOD = {
     fields.wrong_target: ["/", "/health?deep=1&x=%20"],
     fields.wrong_token: ["x-a", "GET", "!#$%&'*+-.^_`|~"],
     fields.wrong_header_value: ["", "a b", "a\tb", "ü"],
+    fields.wrong_optional_url: ["", "https://a.example", "http://[::1]:8/a/b?c=%20&d=e#f", "https://a/?q"],
     fields.wrong_network: ["10.0.0.0/8", "10.0.0.1", "2001:db8::/32"],
 }
 BAD = {
@@ -39,6 +40,20 @@ BAD = {
         "a\n",
         "1.2.3",
         "a.",
+    ],
+    fields.wrong_optional_url: [
+        "a.example",
+        "/docs",
+        "ftp://a",
+        "https://",
+        "https://a/<b>",
+        "https://a/{id}",
+        'https://a/"',
+        "https://a/ b",
+        "https://a/b\n",
+        "https://u:p@a/",
+        "javascript:alert(1)",
+        "https://a/" + "x" * 1000,
     ],
     fields.wrong_server: ["", "a:80", "[::1]", "a b", "a/b", "fe80::1%eth0", "user@a", "999.1.1.1"],
     fields.wrong_authority: ["", "a:0", "a:65536", "a:x", "::1:80", "a:", "a\r\nb"],
