@@ -153,6 +153,26 @@ def test_a_certificate_shows_what_it_serves_and_never_its_key():
     assert row.name == "renamed" and row.key.strip() == key.strip()
 
 
+def test_a_certificate_whose_secret_is_lost_can_be_seen_and_mended(settings):
+    chain, key = make_pair("shop.example.test")
+    row = Certificate.objects.create(name="shop", chain=chain, key=key)
+    settings.SECRET_KEY = "another-secret-than-the-key-was-sealed-with"
+    client, edit = browser("eddie"), reverse("console:certificates-edit", args=[row.pk])
+    for url in (
+        reverse("console:certificates-list"),
+        reverse("console:certificates-detail", args=[row.pk]),
+        edit,
+    ):
+        page = client.get(url)
+        assert page.status_code == 200 and "sealed:" not in page.content.decode()
+    kept = client.post(edit, {"name": "renamed", "chain": chain})
+    assert "another SECRET_KEY" in errors_of(kept)["key"][0] and "sealed:" not in kept.content.decode()
+    assert "another SECRET_KEY" in client.get(reverse("console:publish")).content.decode()
+    assert client.post(edit, {"name": "shop", "chain": chain, "key": key}).status_code == 302
+    assert Certificate.objects.get().key.strip() == key.strip()
+    assert "sealed:" not in str(AuditEntry.objects.values_list("changes", flat=True))
+
+
 def test_a_key_that_does_not_fit_is_refused():
     (chain, _), (_, key) = make_pair("a.example.test"), make_pair("b.example.test")
     answer = browser("eddie").post(

@@ -31,7 +31,7 @@ def test_from_file_to_live_and_back(tmp_path):
     code, out, _ = run("diff", SHOP)
     assert code == 1 and "+ route products\n" in out
     code, out, err = run("apply", SHOP, "--publish", "--note", "first")
-    assert (code, err) == (0, "") and "Published revision 1: 11 changes." in out
+    assert (code, err) == (0, "") and "Published revision 1: 12 changes." in out
     assert run("diff", SHOP) == (0, "No difference.\n", "")
     assert "first" in run("revisions")[1]
     assert run("export", "-o", tmp_path / "out.yaml")[0] == 0
