@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 from django.contrib import messages
@@ -15,30 +15,64 @@ from django.urls import path
 from consoles import audit
 from consoles.models import Role
 from consoles.ui.changing import REFUSED
-from consoles.ui.documents import shown_changes, shown_problems
+from consoles.ui.documents import ShownChange, ShownProblem, shown_changes, shown_problems
 from consoles.ui.menu import Entry
 from consoles.ui.pages import Page
 from consoles.ui.registry import families
-from consoles.ui.unpublished import signature
+from consoles.ui.unpublished import remember, signature
 from proxy.config import document
 from proxy.config.draft import draft_document
 from proxy.config.problem import Problem
-from proxy.config.publish import PublishRefused, app_names, live_document, live_revision, publish
+from proxy.config.publish import PublishRefused, app_names, live_document, publish
 from proxy.config.whole import check, warnings_of
-from proxy.models import IdentityVersion
+from proxy.models import IdentityVersion, Revision
 
 MAX_NOTE = 2000
+MAX_KEPT_LINES = 20_000
+"""What is bigger is compared anew on every visit: a cache is no place for it."""
 
 
-def _checked(draft: document.Document) -> tuple[list[Problem], list[Problem]]:
-    """Problems and warnings, kept until the draft or an App changes: a big draft takes a while to check."""
-    key = f"tidegate:checked:{signature()}:{IdentityVersion.current().number}"
-    found: tuple[list[Problem], list[Problem]] | None = cache.get(key)
+class Comparison(NamedTuple):
+    """The draft against what is live: changes to show, how many there are, what is wrong, what looks wrong."""
+
+    changes: list[ShownChange]
+    count: int
+    problems: list[ShownProblem]
+    warnings: list[ShownProblem]
+
+
+def comparison(seen: str) -> Comparison:
+    """Kept for the draft whose signature was `seen`, until it or an App changes: a big one takes a while."""
+    key = f"tidegate:compared:{seen}:{IdentityVersion.current().number}"
+    found: Comparison | None = cache.get(key)
     if found is None:
-        snapshot, problems = check(draft, app_names())
-        found = problems, warnings_of(draft, snapshot) if snapshot else []
-        cache.set(key, found, 3600)
+        found = _compared(seen)
+        if sum(len(change.lines) for change in found.changes) <= MAX_KEPT_LINES:
+            cache.set(key, found, 3600)
     return found
+
+
+def _compared(seen: str) -> Comparison:
+    try:
+        draft = draft_document()
+    except msgspec.ValidationError as error:
+        problem = Problem("draft", "", f"holds a row that was written past validation: {error}")
+        return Comparison([], 0, shown_problems([problem]), [])
+    snapshot, problems = check(draft, app_names())
+    warnings = warnings_of(draft, snapshot) if snapshot else []
+    old = _live()
+    changes, count = shown_changes(old or document.Document(), draft)
+    if old is not None:
+        remember(seen, count)
+    return Comparison(changes, count, shown_problems(problems), shown_problems(warnings))
+
+
+def _live() -> document.Document | None:
+    """None if this version cannot read it any more."""
+    try:
+        return live_document()
+    except PublishRefused:
+        return None
 
 
 class PublishPage(Page):
@@ -70,31 +104,10 @@ class PublishPage(Page):
         return redirect(families()["revisions"].url("detail", done.revision))
 
     def _show(self, status: int = 200, note: str = "") -> HttpResponse:
-        seen, live = signature(), live_revision()
+        seen = signature()
+        live = Revision.objects.defer("document").order_by("-number").first()
         context: dict[str, Any] = {"title": "Publish", "live": live, "note": note, "seen": seen}
-        context.update(self._draft())
-        return self.answer(context, status)
-
-    def _draft(self) -> dict[str, Any]:
-        try:
-            draft, old = draft_document(), self._live()
-        except msgspec.ValidationError as error:
-            problem = Problem("draft", "", f"holds a row that was written past validation: {error}")
-            return {"changes": [], "count": 0, "problems": shown_problems([problem]), "warnings": []}
-        problems, warnings = _checked(draft)
-        changes, count = shown_changes(old, draft)
-        return {
-            "changes": changes,
-            "count": count,
-            "problems": shown_problems(problems),
-            "warnings": shown_problems(warnings),
-        }
-
-    def _live(self) -> document.Document:
-        try:
-            return live_document()
-        except PublishRefused:
-            return document.Document()
+        return self.answer({**context, **comparison(seen)._asdict()}, status)
 
 
 urlpatterns = [path("publish/", PublishPage.as_view(), name="publish")]

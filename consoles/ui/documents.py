@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from consoles.ui.diff import Line, side_by_side
 from consoles.ui.registry import families
 from proxy.config import document
-from proxy.config.difference import Change, differences, objects
+from proxy.config.difference import Change, Named, compare, objects
 from proxy.config.document import label_of
 from proxy.config.problem import Problem
 from proxy.config.yaml_text import dump
@@ -35,18 +35,22 @@ class ShownProblem(NamedTuple):
 
 def shown_changes(old: document.Document, new: document.Document) -> tuple[list[ShownChange], int]:
     """The first changes from one document to the other, and how many there are in all."""
-    changes = differences(old, new)
     before, after = objects(old), objects(new)
+    changes = compare(old, new, before, after)
     urls = urls_of([change.object for change in changes[:MAX_SHOWN]])
     found = []
     for change in changes[:MAX_SHOWN]:
-        left, right = before.get(change.object), after.get(change.object)
+        left, right = (_plain(one.get(change.object)) for one in (before, after))
         if left == right:  # only the order differs, which the details say
             lines = [Line("added", None, "", None, detail) for detail in change.details]
         else:
             lines = side_by_side(*_texts(change.object, left, right))
         found.append(ShownChange(change, urls.get(change.object, ""), lines))
     return found, len(changes)
+
+
+def _plain(found: Named | None) -> dict[str, Any] | None:
+    return None if found is None else found.plain()
 
 
 def _texts(name: str, left: dict[str, Any] | None, right: dict[str, Any] | None) -> tuple[str, str]:

@@ -32,12 +32,21 @@ UNKNOWN = -1
 
 def unpublished_changes() -> int:
     """How many objects differ between draft and live configuration."""
-    key = f"tidegate:unpublished:{signature()}"
-    found: int | None = cache.get(key)
+    seen = signature()
+    found: int | None = cache.get(_key(seen))
     if found is None:
         found = _count()
-        cache.set(key, found, 3600)
+        remember(seen, found)
     return found
+
+
+def remember(seen: str, count: int) -> None:
+    """So many objects differ in the draft with the signature `seen`: somebody has compared already."""
+    cache.set(_key(seen), count, 3600)
+
+
+def _key(seen: str) -> str:
+    return f"tidegate:unpublished:{seen}"
 
 
 def signature() -> str:

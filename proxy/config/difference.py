@@ -26,35 +26,54 @@ class Change(NamedTuple):
         return "\n".join((f"{sign} {self.object}", *(f"    {line}" for line in self.details)))
 
 
+class Named(NamedTuple):
+    """An object of a document, and what only its place in the document says."""
+
+    value: msgspec.Struct
+    place: tuple[tuple[str, str], ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data without what is default."""
+        return {**plain(self.value), **dict(self.place)}
+
+
 def differences(old: document.Document, new: document.Document) -> list[Change]:
     """Changes that lead from one document to the other; empty if they mean the same."""
-    before, after = objects(old), objects(new)
+    return compare(old, new, objects(old), objects(new))
+
+
+def compare(
+    old: document.Document, new: document.Document, before: dict[str, Named], after: dict[str, Named]
+) -> list[Change]:
+    """`differences`, for who has the `objects` of both already."""
     changes = [Change("added", name) for name in after if name not in before]
     changes += [Change("removed", name) for name in before if name not in after]
     for name, row in after.items():
-        if name in before and before[name] != row:
-            details = tuple(_fields(before[name], row, "", secret=name.startswith("certificate ")))
-            changes.append(Change("changed", name, details))
+        if name in before and before[name] != row:  # most are equal, which is seen without making them plain
+            left, right = before[name].plain(), row.plain()
+            details = tuple(_fields(left, right, "", secret=name.startswith("certificate ")))
+            if left != right:
+                changes.append(Change("changed", name, details))
     return changes + list(_orders(old, new))
 
 
-def objects(whole: document.Document) -> dict[str, dict[str, Any]]:
-    """All objects by kind and name, as plain data without what is nested in them and has its own name."""
-    found: dict[str, dict[str, Any]] = {"gateway": plain(whole.gateway)}
+def objects(whole: document.Document) -> dict[str, Named]:
+    """All objects by kind and name, without what is nested in them and has its own name."""
+    found = {"gateway": Named(whole.gateway)}
     for upstream in whole.upstreams:
-        found[f"upstream {upstream.name}"] = plain(upstream)
+        found[f"upstream {upstream.name}"] = Named(upstream)
     for plan in whole.plans:
-        found[f"plan {plan.name}"] = plain(msgspec.structs.replace(plan, policies=()))
+        found[f"plan {plan.name}"] = Named(msgspec.structs.replace(plan, policies=()))
     for api in whole.apis:
-        found[f"api {api.slug}"] = plain(msgspec.structs.replace(api, policies=(), routes=()))
+        found[f"api {api.slug}"] = Named(msgspec.structs.replace(api, policies=(), routes=()))
         for route in api.routes:
-            row = plain(msgspec.structs.replace(route, policies=()))
-            found[f"route {route.name}"] = {**row, "api": api.slug}
+            bare = msgspec.structs.replace(route, policies=()) if route.policies else route
+            found[f"route {route.name}"] = Named(bare, (("api", api.slug),))
     for placed in placed_policies(whole):
-        place = {"scope": placed.scope, "subject": placed.subject}
-        found[f"policy {placed.label}"] = {**plain(placed.policy), **place}
+        place = (("scope", placed.scope), ("subject", placed.subject))
+        found[f"policy {placed.label}"] = Named(placed.policy, place)
     for certificate in whole.certificates:
-        found[f"certificate {certificate.name}"] = plain(certificate)
+        found[f"certificate {certificate.name}"] = Named(certificate)
     return found
 
 

@@ -19,10 +19,11 @@ def draft_document() -> document.Document:
     """All editable objects as a document. Raises msgspec.ValidationError for rows that were never valid."""
     policies = _policies()
     sold = _sold()
-    routes = _routes(policies)
+    rows = list(Upstream.objects.order_by("name"))
+    routes = _routes(policies, {row.pk: row.name for row in rows})
     whole = document.Document(
         gateway=Gateway.load().as_document(),
-        upstreams=tuple(_upstreams()),
+        upstreams=tuple(_upstreams(rows)),
         plans=tuple(
             msgspec.structs.replace(
                 plan.as_document(), apis=tuple(sold[plan.pk]), policies=policies.get(("plan", plan.pk), ())
@@ -53,18 +54,18 @@ def _sold() -> dict[int, list[str]]:
     return found
 
 
-def _upstreams() -> Iterable[snapshot.Upstream]:
+def _upstreams(rows: list[Upstream]) -> Iterable[snapshot.Upstream]:
     targets: dict[int, list[Target]] = defaultdict(list)
     for target in Target.objects.order_by("id"):
         targets[target.upstream_id].append(target)
-    for upstream in Upstream.objects.order_by("name"):
+    for upstream in rows:
         yield upstream.as_document(targets[upstream.pk])
 
 
-def _routes(policies: Policies) -> dict[int, list[document.Route]]:
-    names = dict(Upstream.objects.values_list("pk", "name"))
+def _routes(policies: Policies, names: dict[int, str]) -> dict[int, list[document.Route]]:
+    """Routes by the key of their Api; `names` are those of the Upstreams by key."""
     found: dict[int, list[document.Route]] = defaultdict(list)
-    for route in Route.objects.order_by("position", "id"):
+    for route in Route.objects.defer("created_at", "updated_at").order_by("position", "id"):
         plain: dict[str, Any] = route.plain(names.get(route.upstream_id or 0, ""))
         plain["policies"] = policies.get(("route", route.pk), ())
         found[route.api_id].append(msgspec.convert(plain, document.Route))

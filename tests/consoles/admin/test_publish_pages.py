@@ -1,6 +1,8 @@
 """The unpublished pill, the publish page, revisions and the way back."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from consoles.models import AuditEntry
@@ -144,3 +146,40 @@ def test_a_revision_shows_its_nodes_and_stops_asking_when_they_are_there(tmp_pat
     done = client.get(url)
     status.close()
     assert done.status_code == 286 and "runs revision 1" in done.content.decode()
+
+
+def test_with_nothing_live_and_nothing_to_publish_only_one_of_them_is_said():
+    page = browser().get(reverse(PUBLISH)).content.decode()
+    assert "There is nothing to publish yet" in page and "what is live" not in page
+    assert reverse("console:apis-create") in page
+    assert (
+        reverse("console:apis-create")
+        not in browser("vera").get(reverse(PUBLISH)).content.decode().split("<main")[1]
+    )
+    make_world()
+    page = browser().get(reverse(PUBLISH)).content.decode()
+    assert "The draft is what is live" in page and "is live, published" in page
+
+
+def test_the_second_visit_compares_nothing_and_sees_every_change():
+    world, client = make_world(), browser()
+    world["apis"].title = "Other"
+    world["apis"].save()
+    with CaptureQueriesContext(connection) as first:
+        assert client.get(reverse(PUBLISH)).context["count"] == 1
+    with CaptureQueriesContext(connection) as second:
+        assert client.get(reverse(PUBLISH)).context["count"] == 1
+    assert len(second) <= 8 < len(first)
+    world["apis"].title = "Another"
+    world["apis"].save()
+    assert "title: Another" in client.get(reverse(PUBLISH)).content.decode()
+
+
+def test_looking_at_the_page_counts_for_the_pill():
+    world, client = make_world(), browser()
+    world["apis"].title = "Other"
+    world["apis"].save()
+    client.get(reverse(PUBLISH))
+    with CaptureQueriesContext(connection) as asked:
+        assert unpublished_changes() == 1
+    assert len(asked) == 1
