@@ -5,6 +5,9 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+from django.contrib.auth import get_user_model
+from django.db.models import Count, Exists, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils import timezone
@@ -18,8 +21,7 @@ from consoles.ui.charts import COLOURS, NAMES, duration
 from consoles.ui.menu import Entry
 from consoles.ui.node import node_state, target_health
 from consoles.ui.pages import Page
-from proxy.config.publish import live_revision
-from proxy.models import Api, App, Certificate, Credential, Plan, Policy, Route, Subscription
+from proxy.models import Api, Certificate, Credential, Plan, Policy, Revision, Route, Subscription
 
 SHOWN = 6
 RECENT_SECONDS = 300
@@ -37,8 +39,10 @@ class Overview(Page):
         if self.wants_part == "node":
             return self.render("admin/overview_node.html", self._node())
         legend = [(name, NAMES.get(name, name), COLOURS[name]) for name in CLASSES if name != "1xx"]
-        context = {"title": "Overview", "legend": legend}
-        return self.answer({**context, **self._node(), **self._waiting(), **self._steps()})
+        context: dict[str, Any] = {"title": "Overview", "legend": legend}
+        there = _there(request.user)
+        context["pending_count"] = there["pending_count"]
+        return self.answer({**context, **self._node(), **self._waiting(), **self._steps(there)})
 
     def _node(self) -> dict[str, Any]:
         state, health = node_state(), target_health()
@@ -62,11 +66,9 @@ class Overview(Page):
 
     def _waiting(self) -> dict[str, Any]:
         soon = timezone.now() + datetime.timedelta(days=WARN_DAYS)
-        pending = Subscription.objects.filter(status="pending").select_related("app", "api", "plan")
+        pending = _pending().select_related("app", "api", "plan").order_by("created_at")
         return {
-            "live": live_revision(),
-            "pending": list(pending.order_by("created_at")[:SHOWN]),
-            "pending_count": pending.count(),
+            "pending": list(pending[:SHOWN]),
             "certificates": [
                 (row, expiry(row))
                 for row in Certificate.objects.filter(expires_at__lt=soon).order_by("expires_at")[:SHOWN]
@@ -74,38 +76,40 @@ class Overview(Page):
             "recent": list(AuditEntry.objects.exclude(action="sign-in")[:SHOWN]),
         }
 
-    def _steps(self) -> dict[str, Any]:
+    def _steps(self, there: dict[str, Any]) -> dict[str, Any]:
         """The way from nothing to a limited Api that is called with a key; each step is seen in the data."""
-        routes = Route.objects.exists()
-        policies = set(Policy.objects.values_list("name", flat=True).distinct())
+        policy = reverse("console:policies-create") + "?scope=global&name="
         steps = [
-            ("Add an Api", Api.objects.exists(), reverse("console:apis-create")),
-            ("Give it a Route to an Upstream", routes, reverse("console:routes-create")),
-            (
-                "Ask callers for a key",
-                "key-auth" in policies,
-                reverse("console:policies-create") + "?scope=global&name=key-auth",
-            ),
-            (
-                "Limit how often they call",
-                bool(policies & set(LIMITS)),
-                reverse("console:policies-create") + "?scope=global&name=rate-limit",
-            ),
-            (
-                "Register an App and issue its key",
-                Credential.objects.exists(),
-                reverse("console:apps-create"),
-            ),
-            ("Offer a Plan", Plan.objects.exists(), reverse("console:plans-create")),
-            ("Publish", live_revision() is not None, reverse("console:publish")),
+            ("Add an Api", there["api"], reverse("console:apis-create")),
+            ("Give it a Route to an Upstream", there["route"], reverse("console:routes-create")),
+            ("Ask callers for a key", there["key_auth"], f"{policy}key-auth"),
+            ("Limit how often they call", there["limit"], f"{policy}rate-limit"),
+            ("Register an App and issue its key", there["key"], reverse("console:apps-create")),
+            ("Offer a Plan", there["plan"], reverse("console:plans-create")),
+            ("Publish", there["revision"], reverse("console:publish")),
         ]
-        return {
-            "steps": steps,
-            "steps_done": all(done for _, done, _ in steps),
-            "api_count": Api.objects.count(),
-            "route_count": Route.objects.count(),
-            "app_count": App.objects.count(),
-        }
+        return {"steps": steps, "steps_done": all(done for _, done, _ in steps)}
+
+
+def _pending() -> QuerySet[Subscription]:
+    return Subscription.objects.filter(status="pending")
+
+
+def _there(user: Any) -> dict[str, Any]:
+    """What there is at all, and how many Subscriptions wait, in one query: that of the reader's own row."""
+    kinds: dict[str, QuerySet[Any]] = {
+        "api": Api.objects.all(),
+        "route": Route.objects.all(),
+        "key_auth": Policy.objects.filter(name="key-auth"),
+        "limit": Policy.objects.filter(name__in=LIMITS),
+        "key": Credential.objects.all(),
+        "plan": Plan.objects.all(),
+        "revision": Revision.objects.all(),
+    }
+    waiting = _pending().order_by().values("status").annotate(number=Count("pk")).values("number")
+    exists = {name: Exists(rows) for name, rows in kinds.items()}
+    own = get_user_model().objects.filter(pk=user.pk)
+    return own.values(**exists, pending_count=Coalesce(Subquery(waiting), 0)).get()
 
 
 urlpatterns = [path("", Overview.as_view(), name="overview")]
