@@ -9,6 +9,7 @@ from django.urls import path
 
 from analytics import queries
 from analytics.models import IngestTotals
+from analytics.one_view import one_view
 from analytics.questions import EVERYTHING, last
 from consoles.ui.charts import chart, duration
 from consoles.ui.pages import Page
@@ -26,7 +27,9 @@ class OverviewTraffic(Page):
         """For htmx the part alone."""
         wanted = request.GET.get("range", "")
         seconds = next((one for one, _ in RANGES if str(one) == wanted), RANGES[1][0])
-        context = {"title": "Traffic", "range": seconds, "ranges": RANGES, **self._numbers(seconds)}
+        with one_view():
+            numbers = self._numbers(seconds)
+        context = {"title": "Traffic", "range": seconds, "ranges": RANGES, **numbers}
         if self.wants_part == "traffic":
             return self.render("admin/overview_traffic.html", context)
         return self.answer(context)

@@ -11,6 +11,7 @@ from django.urls import path
 
 from analytics import queries
 from analytics.answers import Timeline, Totals
+from analytics.one_view import one_view
 from analytics.questions import Question, Scope, StatusClass, last, only
 from analytics.traffic_log import LogFilters
 from analytics.traffic_log import page as log_page
@@ -76,23 +77,33 @@ class Usage(PortalPage):
         name = request.GET.get("range", DEFAULT)
         chosen = name if name in RANGES else DEFAULT
         question = last(RANGES[chosen][1], only(row.name))
-        totals = queries.totals(question)
+        with one_view():  # else a call could be among those that failed and not be counted
+            numbers = _numbers(question)
         context: dict[str, Any] = {
             "title": f"Usage of {row}",
             "row": row,
             "ranges": [(key, label, key == chosen) for key, (label, _) in RANGES.items()],
             "range_label": RANGES[chosen][0].removeprefix("1 "),
-            "totals": totals,
-            "refused": totals.classes.get("4xx", 0),
-            "error_share": _share(totals),
-            "p50": _milliseconds(totals.latency.p50),
-            "p95": _milliseconds(totals.latency.p95),
+            **numbers,
         }
-        if totals.count:
-            context["chart"] = chart(queries.timeline(question, "class"))
-            context["reasons"] = _reasons(question)
-        context["failures"] = failures(question.scope, question.start)
         return self.answer(context)
+
+
+def _numbers(question: Question) -> dict[str, Any]:
+    """All that is read from the rollups and the log."""
+    totals = queries.totals(question)
+    found: dict[str, Any] = {
+        "totals": totals,
+        "refused": totals.classes.get("4xx", 0),
+        "error_share": _share(totals),
+        "p50": _milliseconds(totals.latency.p50),
+        "p95": _milliseconds(totals.latency.p95),
+        "failures": failures(question.scope, question.start),
+    }
+    if totals.count:
+        found["chart"] = chart(queries.timeline(question, "class"))
+        found["reasons"] = _reasons(question)
+    return found
 
 
 def _share(totals: Totals) -> str:
