@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, cast
 
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F, Q, QuerySet, Sum
 from msgspec.structs import replace
 
@@ -36,6 +37,14 @@ Split = Literal["class"] | Dimension
 REST = "other"
 _SUMS = ("count", "bytes_in", "bytes_out", "observed", "duration_sum", "upstream_sum")
 _OUTCOME = ("status", "state")
+
+
+class IntegerSum(Sum):
+    """A sum that is taken as it comes where the database adds integers up to integers: rows are many."""
+
+    def get_db_converters(self, connection: BaseDatabaseWrapper) -> list[Any]:
+        """None on SQLite; PostgreSQL makes numerics of such sums."""
+        return [] if connection.vendor == "sqlite" else super().get_db_converters(connection)
 
 
 def totals(question: Question, *, percentiles: bool = True) -> Totals:
@@ -77,7 +86,7 @@ def timeline(question: Question, split: Split | None = None, lines: int = 8) -> 
     needed = () if dimension is None else (dimension,)
     fields = ["window", *(f"series__{name}" for name in needed)]
     rows = _rows(_series(question, needed), _table(step), (start, end))
-    counted = _windows(rows, step).values_list(*fields).annotate(Sum("count"))
+    counted = _windows(rows, step).values_list(*fields).annotate(IntegerSum("count"))
     found: dict[str, dict[int, int]] = {}
     for window, *values, number in counted.iterator():
         label = _line_label(split, values)
@@ -126,7 +135,7 @@ def _groups(question: Question, dimensions: Iterable[Dimension]) -> dict[tuple[A
     series = {row[0]: row[1:] for row in chosen.values_list("id", *_OUTCOME, *names)}
     found: dict[tuple[Any, ...], Totals] = {}
     parts = _parts(question, chosen)
-    sums = [rows.values_list("series_id").annotate(*(Sum(name) for name in _SUMS)) for rows in parts]
+    sums = [rows.values_list("series_id").annotate(*(IntegerSum(name) for name in _SUMS)) for rows in parts]
     for number, *row in _together(sums):
         if number in series:  # not if it was made between the two queries
             status, state, *values = series[number]
