@@ -75,12 +75,13 @@ class Turn:
         self.arrived.clear()
         self.planned = False
         if self.ended:
+            ended = self.ended.copy()
+            self.ended.clear()
             try:
-                self._settle(self.ended)
+                self._settle(ended)
             except Exception:
                 log.exception("exchanges could not be settled")
                 self._broke()
-            self.ended.clear()
         for action, argument in self.departing:
             try:
                 action(argument)

@@ -46,16 +46,15 @@ def protocol(scope: Scope) -> str:
 
 
 def whole_head(scope: Scope) -> Head:
-    """All that decides what comes of a request, as far as its head says it."""
+    """All that decides what comes of a request, as far as its head says it. Some servers' is not hashable."""
     path = scope.get("raw_path") or scope["path"]
-    head = (scope["http_version"], scope["method"], path, scope["query_string"], *scope["headers"])
-    try:
-        hash(head)
-    except TypeError:
-        # Some servers make their pairs lists.
-        pairs = [(name, value) for name, value in scope["headers"]]
-        return (scope["http_version"], scope["method"], path, scope["query_string"], *pairs)
-    return head
+    return (scope["http_version"], scope["method"], path, scope["query_string"], *scope["headers"])
+
+
+def hashable(head: Head) -> Head:
+    """The same with tuples for pairs that are lists."""
+    parts: tuple[str | bytes | Header, ...] = tuple(head)  # type: ignore[arg-type]
+    return tuple(part if isinstance(part, str | bytes) else (part[0], part[1]) for part in parts)
 
 
 def request_target(scope: Scope) -> bytes:

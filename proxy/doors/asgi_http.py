@@ -22,6 +22,7 @@ from proxy.doors.asgi_heads import (
     BadScope,
     answer_headers,
     framed_headers,
+    hashable,
     may_hide_body,
     request_target,
     whole_head,
@@ -254,7 +255,12 @@ async def serve(core: Core, exchanges: OpenExchanges, scope: Scope, receive: Rec
     exchange = AsgiExchange(core, receive)
     head, client = whole_head(scope), scope.get("client")
     sender = _sender(client[0] if client else "", scope["scheme"])
-    known = None if core.runtime is None else core.runtime.heads.get(head)
+    heads = core.runtime.heads if core.runtime is not None else {}
+    try:
+        known = heads.get(head)
+    except TypeError:
+        head = hashable(head)
+        known = heads.get(head)
     if known is None:
         x = exchange.x = Exchange(exchange, *sender, monotonic(), chain=NO_CHAIN)
     else:
