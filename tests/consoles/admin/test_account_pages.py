@@ -111,7 +111,7 @@ def test_pages_allow_no_inline_script_but_one_and_no_inline_style():
 def test_a_page_with_its_styles_and_scripts_is_light():
     page = browser().get(reverse("console:overview")).content
     names = set(re.findall(r'/static/([^"?#]+)\?v=', page.decode()))
-    assert "vendor/tabler.min.css" in names and "vendor/htmx.min.js" in names
+    assert "console/tabler.css" in names and "vendor/htmx.min.js" in names
     files = [Path(finders.find(name)).read_bytes() for name in names]
     assert sum(len(gzip.compress(data)) for data in [page, *files]) < 150 * 1024
 
