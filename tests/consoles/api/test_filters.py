@@ -5,6 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from consoles.api import urls
+from consoles.models import Role
 from proxy.models import Api, Route
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
@@ -93,13 +94,14 @@ def test_lists_take_as_many_queries_for_many_rows_as_for_few(many, editor):
         assert len(queries) <= most, address
 
 
-def test_every_list_can_be_filtered_and_ordered_by_what_it_says(world, editor):
+def test_every_list_can_be_filtered_and_ordered_by_what_it_says(world, callers):
     for prefix, view, _ in urls.router.registry:
         if "<" in prefix or prefix == "tokens":
             continue
+        caller = callers[Role.OWNER]
         for word in view.orders:
-            assert editor("GET", f"{prefix}?order=-{word}").status_code == 200, (prefix, word)
+            assert caller("GET", f"{prefix}?order=-{word}").status_code == 200, (prefix, word)
         for name, one in view.filters.items():
             value = {"number": "1", "flag": "true", "time": "2026-01-01T00:00:00Z", "text": "a"}.get(one.kind)
             value = value or one.choices[0]
-            assert editor("GET", f"{prefix}?{name}={value}").status_code == 200, (prefix, name)
+            assert caller("GET", f"{prefix}?{name}={value}").status_code == 200, (prefix, name)
