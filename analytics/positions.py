@@ -11,7 +11,7 @@ import datetime
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
 from django.utils import timezone
@@ -92,10 +92,9 @@ def finish(claimed: Claim, grace: float, step: Step) -> bool:
     segment = claimed.segment
     if claimed.aside:
         _move_aside(segment.path)
-    elif timezone.now() - claimed.since < datetime.timedelta(seconds=grace):
+    elif timezone.now() - claimed.since < datetime.timedelta(seconds=grace) or not _made_durable():
         return False
     else:
-        _make_durable()
         segment.path.unlink(missing_ok=True)
     step("file gone")
     Position.objects.filter(pk=claimed.position).delete()
@@ -103,11 +102,19 @@ def finish(claimed: Claim, grace: float, step: Step) -> bool:
     return True
 
 
-def _make_durable() -> None:
+def _made_durable() -> bool:
     """SQLite in WAL mode with synchronous=NORMAL may lose its last commits in a power cut, till it syncs."""
-    if connection.vendor == "sqlite" and not connection.in_atomic_block:
-        with connection.cursor() as cursor:
-            cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    if connection.vendor != "sqlite" or connection.in_atomic_block:
+        return True
+    with connection.cursor() as cursor:
+        return checkpointed(cursor)
+
+
+def checkpointed(cursor: Any) -> bool:
+    """Write all commits so far to SQLite's disk. False if one who reads, or does the same, is in the way."""
+    cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    busy, written, copied = cursor.fetchone()
+    return not busy and written == copied
 
 
 def _move_aside(path: Path) -> None:

@@ -8,11 +8,13 @@ import msgspec
 from django.db.models import Q, QuerySet
 
 from analytics.models import RawRecord
+from analytics.models.raw import FAILED
 from analytics.questions import Scope, StatusClass, class_condition, storable
 
 PAGE = 50
 MAX_PAGE = 500
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
+_FAILED_CLASSES: tuple[StatusClass, ...] = ("none", "1xx", "4xx", "5xx")
 State = Literal[0, 1, 2, 3, 4, 5, 6]
 """Indexes `proxy.telemetry.record.STATES`."""
 
@@ -72,6 +74,8 @@ class LogFilters(msgspec.Struct, frozen=True, kw_only=True):
             condition &= Q(time__lt=self.end)
         if self.status_class is not None:
             condition &= class_condition("status", (self.status_class,))
+        if self.status_class in _FAILED_CLASSES or (self.status is not None and not 200 <= self.status < 400):
+            condition &= FAILED
         if self.longer_than is not None:
             condition &= Q(duration_us__gte=self.longer_than)
         if self.text:

@@ -216,7 +216,7 @@ TIDEGATE_DAY_DAYS = env.integer(
     "TIDEGATE_DAY_DAYS", max(1100, TIDEGATE_HOUR_DAYS), minimum=TIDEGATE_HOUR_DAYS, maximum=36_500
 )
 """Rollups by the day are kept at least as long as those by the hour, and these as those by the minute."""
-TIDEGATE_INGEST_BATCH = env.integer("TIDEGATE_INGEST_BATCH", 30_000, minimum=100, maximum=1_000_000)
+TIDEGATE_INGEST_BATCH = env.integer("TIDEGATE_INGEST_BATCH", 50_000, minimum=100, maximum=1_000_000)
 TIDEGATE_SPOOL_GRACE_SECONDS = env.integer("TIDEGATE_SPOOL_GRACE_SECONDS", 10, maximum=86_400)
 TIDEGATE_SERIES = env.integer("TIDEGATE_SERIES", 100_000, minimum=1_000, maximum=10_000_000)
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+FAILED = Q(status__lt=200) | Q(status__gte=400)
+"""Few of all requests. A question about some of them says so in these words: then the index is found."""
+
 
 class RawRecord(models.Model):
     """A TrafficRecord as the spool held it: same fields, same units, in the same order.
 
-    Pages go through it newest first by `(time, id)`; the other indexes serve the filters of the log.
+    Pages go through it newest first by `(time, id)`. An index costs each record up to a tenth of its
+    ingestion, so there are only those for what would take too long without: a Route, an App, a request id, and
+    failures. By anything else the log is gone through, which is under a microsecond for each record.
     """
 
     time = models.FloatField()
@@ -45,8 +50,7 @@ class RawRecord(models.Model):
             models.Index(fields=["time", "id"], name="analytics_raw_time"),
             models.Index(fields=["route", "time"], name="analytics_raw_route"),
             models.Index(fields=["app", "time"], name="analytics_raw_app"),
-            models.Index(fields=["status", "time"], name="analytics_raw_status"),
-            models.Index(fields=["code", "time"], name="analytics_raw_code", condition=~Q(code="")),
+            models.Index(fields=["time", "id", "status"], name="analytics_raw_failed", condition=FAILED),
         ]
 
     def __str__(self) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime
 import os
+import sqlite3
+from contextlib import closing
 
 import pytest
 from django.utils import timezone
 
 from analytics.ingest import Ingester
 from analytics.models import Position
-from analytics.positions import ORPHAN_AGE, claim, finish, remove_orphans, spool_id
+from analytics.positions import ORPHAN_AGE, checkpointed, claim, finish, remove_orphans, spool_id
 from proxy.telemetry.spool import segments
 from tests.analytics.traffic import assert_counted, record, spool
 
@@ -68,3 +70,18 @@ def test_a_reader_from_before_a_row_was_made_anew_counts_nothing(tmp_path):
     assert report.run().overtaken == 1
     reader.run()
     assert_counted(records)
+
+
+def test_a_segment_stays_until_its_commit_is_on_the_disk(tmp_path):
+    writer = sqlite3.connect(tmp_path / "database", isolation_level=None)
+    reader = sqlite3.connect(tmp_path / "database", isolation_level=None)
+    with closing(writer), closing(reader):
+        writer.execute("PRAGMA journal_mode=WAL")
+        writer.execute("PRAGMA synchronous=NORMAL")
+        writer.execute("CREATE TABLE counted (number INTEGER)")
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM counted").fetchall()
+        writer.execute("INSERT INTO counted VALUES (1)")
+        assert not checkpointed(writer.cursor()), "it lies behind what is being read"
+        reader.execute("COMMIT")
+        assert checkpointed(writer.cursor())

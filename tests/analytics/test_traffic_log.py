@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from django.db import DatabaseError, transaction
 
 from analytics import raw
 from analytics.batch import rows_of
+from analytics.models import RawRecord
 from analytics.questions import EVERYTHING, only
 from analytics.traffic_log import Cursor, LogFilters, count, find, get, page
 from tests.analytics.traffic import record, varied
@@ -66,6 +68,22 @@ def test_a_new_request_moves_no_page(records):
 def test_filters_by_value(records, filters):
     there = [item for item in records if all(getattr(item, k) == v for k, v in filters.items())]
     assert len(everything(**filters)) == count(EVERYTHING, LogFilters(**filters)) == len(there) > 0
+
+
+@pytest.mark.parametrize("number", [0, 1, 15, 16, 17, 33])
+def test_any_number_of_rows_is_stored(number):
+    found = varied(number)
+    raw.insert(rows_of(found)[0])
+    ids = list(RawRecord.objects.order_by("id").values_list("request_id", flat=True))
+    assert ids == [item.request_id for item in found]
+
+
+def test_nothing_stays_of_an_insertion_that_fails():
+    rows = rows_of(varied(20))[0]
+    rows[18] = (None, *rows[18][1:])
+    with pytest.raises(DatabaseError), transaction.atomic():
+        raw.insert(rows)
+    assert not RawRecord.objects.exists()
 
 
 def test_the_other_filters(records):
