@@ -187,6 +187,9 @@ class Core:
         """The client's connection is lost, or its stream reset."""
         if x.finished:
             return
+        if not x.request_id:  # it left before anything was made of its head
+            self.in_flight += 1
+            x.request_id = request_id()
         call, x.call = x.call, None
         x.state = CLIENT_ABORT
         x.code = "client-gone"

@@ -20,12 +20,13 @@ Action = Callable[[Any], Any]
 
 
 class Receiver(Protocol):
-    """A connection on which something arrived."""
-
-    transport: Any
+    """A connection or a request on which something arrived."""
 
     def received(self, data: bytes) -> None:
         """Work it off."""
+
+    def broke(self) -> None:
+        """That failed: end it."""
 
 
 class Turn:
@@ -71,7 +72,7 @@ class Turn:
             except Exception:
                 log.exception("a connection could not be served")
                 self._broke()
-                receiver.transport.abort()
+                receiver.broke()
         self.arrived.clear()
         self.planned = False
         if self.ended:

@@ -52,6 +52,7 @@ class AsgiExchange:
     """One request of the server, from its scope to the last byte of its answer."""
 
     x: Exchange
+    arriving = False
     first: Message | None = None
     """A message of `receive` that was needed to understand the head."""
     start: Message | None = None
@@ -76,6 +77,26 @@ class AsgiExchange:
     def __init__(self, core: Core, receive: Receive) -> None:
         self.core = core
         self.receive = receive
+
+    # -- a head that came before is worked off with all else that arrives in this turn of the loop
+
+    def arrive(self) -> None:
+        """Begin when this turn's tasks have said what they bring."""
+        turn = self.core.turn
+        self.arriving = True
+        turn.arrived.append((self, b""))
+        if not turn.planned:
+            turn.plan()
+
+    def received(self, data: bytes) -> None:
+        """Begin, unless the client has left meanwhile."""
+        if self.arriving:
+            self.arriving = False
+            self.core.begin_again(self.x)
+
+    def broke(self) -> None:
+        """It cannot be served."""
+        self.gone()
 
     # -- the application's coroutine
 
@@ -143,6 +164,7 @@ class AsgiExchange:
 
     def gone(self) -> None:
         """The client is not there any more."""
+        self.arriving = False
         self.core.client_gone(self.x)
         self.broken = True
         self._wake()
@@ -153,6 +175,7 @@ class AsgiExchange:
         if listener is not None and not listener.done():
             listener.cancel()
         if not self.x.finished:
+            self.arriving = False
             self.core.client_gone(self.x)
         # Without this each request would be a cycle that only the collector takes apart, thousands at a time.
         self.x.door = None  # type: ignore[assignment]
@@ -162,28 +185,28 @@ class AsgiExchange:
     def send_whole(
         self, x: Exchange, head: UpstreamHead, body: bytes, length: int | None, close: bool
     ) -> None:
-        if self._begin(x, head, length):
-            assert self.start is not None
-            if close and x.protocol not in FRAMED:
-                self.start["headers"].append((b"connection", b"close"))
-            self.content = body
-            self._wake()
-
-    def send_head(self, x: Exchange, head: UpstreamHead) -> None:
-        self.parts = []
-        if self._begin(x, head, head.length):
-            self._wake()
-        else:
-            self.core.client_gone(x)
-
-    def _begin(self, x: Exchange, head: UpstreamHead, length: int | None) -> bool:
         try:
             headers = answer_headers(x, head, length)
         except UnsafeAnswer:
             self.abort(x)
-            return False
+            return
+        if close and x.protocol not in FRAMED:
+            headers.append((b"connection", b"close"))
         self.start = {"type": "http.response.start", "status": head.status, "headers": headers}
-        return True
+        self.content = body
+        if self._waiter is not None:
+            self._wake()
+
+    def send_head(self, x: Exchange, head: UpstreamHead) -> None:
+        self.parts = []
+        try:
+            headers = answer_headers(x, head, head.length)
+        except UnsafeAnswer:
+            self.abort(x)
+            self.core.client_gone(x)
+            return
+        self.start = {"type": "http.response.start", "status": head.status, "headers": headers}
+        self._wake()
 
     def send_informational(self, x: Exchange, status: int, headers: list[Header]) -> None:
         """ASGI servers cannot send it; 103 is only ever a hint."""
@@ -270,7 +293,7 @@ async def serve(core: Core, exchanges: OpenExchanges, scope: Scope, receive: Rec
             await _begin(exchange, x, scope, head)
         else:
             x.protocol = PROTOCOLS[scope["http_version"]]
-            core.begin_again(x)
+            exchange.arrive()
         exchanges.waiting.add(exchange)
         if exchange.start is None and not exchange.broken:
             await exchange.wait()

@@ -140,6 +140,9 @@ class NativeConnection(asyncio.Protocol):
                 return
         self._work_off(data)
 
+    def broke(self) -> None:
+        self.transport.abort()
+
     def _begin_again(self, known: tuple[Any, ...]) -> None:
         peer = self.peer
         self.blank = False

@@ -108,6 +108,9 @@ class Spool:
 
     def append_all(self, records: Sequence[tuple[object, ...]]) -> None:
         """Write records, each as `append` does, those of one turn of the loop in one piece."""
+        if len(records) == 1:
+            self.append(records[0])
+            return
         encode = self._encode
         frames: list[bytes] = []
         try:

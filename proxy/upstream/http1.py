@@ -117,6 +117,10 @@ class Http1Connection(asyncio.Protocol):
             self._give_up()
         self.listener.upstream_whole(x, head, rest)
 
+    def broke(self) -> None:
+        """It could not be worked off."""
+        self.transport.abort()
+
     def _outside(self, data: bytes) -> None:
         """Bytes that do not begin a head."""
         if self.relay is not None:
@@ -362,18 +366,18 @@ class Http1Connection(asyncio.Protocol):
 class LargeRead:
     """A full read: the connection reads on once it is worked off."""
 
-    __slots__ = ("connection", "transport")
+    __slots__ = ("broke", "connection")
 
     def __init__(self, connection: Http1Connection) -> None:
         self.connection = connection
-        self.transport = connection.transport
+        self.broke = connection.broke
 
     def received(self, data: bytes) -> None:
         """Work it off."""
         connection = self.connection
         connection.received(data)
         if not connection.paused and not connection.closed:
-            self.transport.resume_reading()
+            connection.transport.resume_reading()
 
 
 def _close(transport: asyncio.Transport) -> None:
