@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from proxy.routing.template import Segment, Template
 
 if TYPE_CHECKING:
     from proxy.routing.compiled import CompiledRoute
+
+Found = TypeVar("Found")
+_MISSING: Any = object()
 
 
 class Leaf:
@@ -35,74 +38,81 @@ def _key(route: CompiledRoute) -> tuple[bool, int, int, int, str]:
     return route.key
 
 
-class Prefixes:
-    """Whole-segment prefixes of one host; `/a` takes `/a`, `/a/` and `/a/b`, not `/ab`.
+class Prefixes(Generic[Found]):
+    """What is found by whole-segment prefixes; `/a` takes `/a`, `/a/` and `/a/b`, not `/ab`.
 
     One dictionary asked from the longest prefix down, at slashes only and only at lengths that occur: with
     very many Routes, few steps through memory matter more than few instructions.
     """
 
-    __slots__ = ("_by_path", "_lengths", "_longest", "_root")
+    __slots__ = ("_by_path", "_lengths", "_longest", "root")
 
     def __init__(self) -> None:
-        self._by_path: dict[bytes, Leaf] = {}
+        self._by_path: dict[bytes, Found] = {}
         self._lengths: set[int] = set()
         self._longest = 0
-        self._root: Leaf | None = None
+        self.root: Found | None = None
+        """What `/` takes."""
 
-    def add(self, prefix: bytes, route: CompiledRoute) -> Leaf:
-        """Add a Route; the prefix is canonical and has no slash at its end, except `/`."""
-        if prefix == b"/":
-            if self._root is None:
-                self._root = Leaf()
-            leaf = self._root
-        else:
-            leaf = self._by_path.get(prefix) or Leaf()
-            self.put(prefix, leaf)
-        leaf.add(route)
-        return leaf
-
-    def put(self, prefix: bytes, leaf: Leaf) -> None:
-        """Have the Routes of a prefix found; not for `/`."""
-        self._by_path[prefix] = leaf
+    def put(self, prefix: bytes, found: Found) -> None:
+        """Have something found by a prefix, which is canonical and has no slash at its end."""
+        self._by_path[prefix] = found
         self._lengths.add(len(prefix))
         self._longest = max(self._longest, len(prefix))
 
+    def get(self, prefix: bytes) -> Found | None:
+        """What this very prefix finds."""
+        return self._by_path.get(prefix)
+
     def drop(self, prefix: bytes) -> None:
-        """Have them not found any more."""
+        """Have it not found any more."""
         self._by_path.pop(prefix, None)
 
     def known(self) -> list[bytes]:
         """All prefixes."""
-        return [*self._by_path, *([] if self._root is None else [b"/"])]
+        return [*self._by_path, *([] if self.root is None else [b"/"])]
 
-    def longest(self, path: bytes) -> Leaf | None:
-        """The Routes of the longest prefix."""
+    def longest(self, path: bytes) -> Found | None:
+        """What the longest prefix finds."""
         end = len(path)
         if end > self._longest:
             end = path.rfind(b"/", 0, self._longest + 1)
         lengths = self._lengths
         while end > 0:
             if end in lengths:
-                leaf = self._by_path.get(path[:end])
-                if leaf is not None:
-                    return leaf
+                found: Found | None = self._by_path.get(path[:end], _MISSING)
+                if found is not _MISSING:
+                    return found
             end = path.rfind(b"/", 0, end)
-        return self._root
+        return self.root
 
-    def all(self, path: bytes) -> Iterator[Leaf]:
-        """The Routes of all prefixes of the path, longest first."""
+    def all(self, path: bytes) -> Iterator[Found]:
+        """What all prefixes of the path find, longest first."""
         end = len(path)
         if end > self._longest:
             end = path.rfind(b"/", 0, self._longest + 1)
         while end > 0:
-            if end in self._lengths:
-                leaf = self._by_path.get(path[:end])
-                if leaf is not None:
-                    yield leaf
+            if end in self._lengths and (prefix := path[:end]) in self._by_path:
+                yield self._by_path[prefix]
             end = path.rfind(b"/", 0, end)
-        if self._root is not None:
-            yield self._root
+        if self.root is not None:
+            yield self.root
+
+
+class PrefixLeaves(Prefixes[Leaf]):
+    """The prefixes of one host."""
+
+    __slots__ = ()
+
+    def add(self, prefix: bytes, route: CompiledRoute) -> Leaf:
+        """Add a Route; `/` is the prefix of all."""
+        if prefix == b"/":
+            leaf = self.root = self.root or Leaf()
+        else:
+            leaf = self.get(prefix) or Leaf()
+            self.put(prefix, leaf)
+        leaf.add(route)
+        return leaf
 
 
 class TemplateNode:

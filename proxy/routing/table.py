@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from proxy.config.snapshot import Route
 from proxy.routing.compiled import CompiledRoute, SortKey
 from proxy.routing.conditions import Header
-from proxy.routing.path_tree import Leaf, Prefixes, TemplateTree
+from proxy.routing.path_tree import Leaf, Prefixes, PrefixLeaves, TemplateTree
 from proxy.routing.pattern import MAX_SUBJECT
 
 __all__ = ["CompiledRoute", "HostTable", "RouteTable", "RouteTableBuilder"]
@@ -31,7 +31,7 @@ class HostTable:
         """There are neither templates nor regular expressions."""
         self.templates: TemplateTree | None = None
         self.regexes: list[CompiledRoute] = []
-        self.prefixes = Prefixes()
+        self.prefixes = PrefixLeaves()
         self.shortcut = True
         """There are prefixes alone."""
 
@@ -92,9 +92,9 @@ class RouteTable:
         self._any = HostTable()
         self._rest: Hosts = (self._any,)
         self._by_host: dict[bytes, Hosts] = {}
-        self._shortcuts = Prefixes()
-        """Host and prefix in one, of hosts that have prefixes alone: with very many hosts, every table on the way
-        to a Route is one more place in memory that no cache holds."""
+        self._shortcuts: Prefixes[CompiledRoute | None] = Prefixes()
+        """Host and prefix in one, of hosts that have prefixes alone, and the Route if it takes every request: with
+        very many hosts, every object on the way to a Route is one more place in memory that no cache holds."""
         self._gone: RouteTable | None = None
         """The Routes of retired Apis: looked at when no other Route takes a request."""
         for route in routes:
@@ -117,7 +117,7 @@ class RouteTable:
                 short = table.shortcut
                 leaf = table.add(route)
                 if table.shortcut and leaf is not None:
-                    self._shortcuts.put(_joined(host, route.literal), leaf)
+                    self._shortcuts.put(_joined(host, route.literal), leaf.sure)
                 elif short:
                     for prefix in table.prefixes.known():
                         self._shortcuts.drop(_joined(host, prefix))
@@ -150,9 +150,9 @@ class RouteTable:
     ) -> CompiledRoute | None:
         """The Route that takes this request, None if there is none. Host and path in canonical form."""
         if self._exact:
-            leaf = self._shortcuts.longest(host + path)
-            if leaf is not None and leaf.sure is not None:
-                return leaf.sure
+            route = self._shortcuts.longest(host + path)
+            if route is not None:
+                return route
         for table in self._by_host.get(host) or self.hosts(host):
             leaf = table.exact.get(path)
             if leaf is None and table.plain:

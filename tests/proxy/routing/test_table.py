@@ -187,6 +187,31 @@ def test_a_more_specific_host_without_a_matching_path_falls_back() -> None:
     assert match(routes[:2], "/z", "a.example.com") is None
 
 
+@pytest.mark.parametrize("kind", ["exact", "template", "regex"])
+def test_prefixes_of_a_host_give_way_to_another_kind_added_later(kind: str) -> None:
+    value = {"exact": "/a/b", "template": "/a/{x}", "regex": "/a/.+"}[kind]
+    routes = [
+        route("root", hosts=("a.test",)),
+        route("prefix", value="/a", hosts=("a.test",)),
+        route("other", kind, value, hosts=("a.test",)),
+    ]
+    for order in (routes, routes[::-1]):
+        assert match(order, "/a/b", host="a.test") == "other"
+        assert match(order, "/a", host="a.test") == "prefix"
+        assert match(order, "/c", host="a.test") == "root"
+
+
+def test_a_conditional_prefix_does_not_hand_over_to_a_shorter_one_unasked() -> None:
+    routes = [
+        route("root", hosts=("a.test",)),
+        route("reads", value="/a", hosts=("a.test",), methods=("GET",)),
+        route("any", value="/a", hosts=("a.test",)),
+    ]
+    assert match(routes, "/a/b", host="a.test") == "reads"
+    assert match(routes, "/a/b", host="a.test", method="PUT") == "any"
+    assert match(routes[:2], "/a/b", host="a.test", method="PUT") == "root"
+
+
 def test_hosts_are_compared_in_lower_case() -> None:
     assert match([route("r", hosts=("API.Example.COM.",))], "/", "api.example.com") == "r"
 
