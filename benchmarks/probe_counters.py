@@ -1,4 +1,4 @@
-"""Measures the counters: microseconds per hit in each store, and of the whole `rate-limit` hook.
+"""Measures the counters: microseconds per hit in each store, of the whole `rate-limit` hook, and per lock.
 
     python benchmarks/probe_counters.py
 
@@ -9,6 +9,7 @@ per hit of 50 concurrent ones.
 from __future__ import annotations
 
 import asyncio
+import mmap
 import shutil
 import subprocess
 import sys
@@ -20,25 +21,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from proxy.counters.base import ImmediateCounters, Limit
+from proxy.counters.locks import FileLocks, Locks, open_locks
 from proxy.counters.memory import MemoryCounters
 from proxy.counters.redis import RedisCounters
 from proxy.counters.shared import SharedCounters
-from proxy.exchange import Header
+from proxy.exchange import Exchange
 from proxy.pipeline.services import Services
 from proxy.policies.rate_limit import Rate, RateLimit
 
 ROUNDS, CALLS, TOGETHER = 5, 20_000, 50
 PLENTY = 100_000_000
-
-
-class Caller:
-    """As much of an Exchange as the hook looks at."""
-
-    __slots__ = ("client_ip", "extra")
-
-    def __init__(self) -> None:
-        self.client_ip = "192.0.2.7"
-        self.extra: list[Header] | None = None
 
 
 def measure(call: Callable[[], object]) -> float:
@@ -73,13 +65,29 @@ def probe_policy(name: str, store: ImmediateCounters) -> None:
     """The whole hook of `rate-limit` by address, header lines included."""
     config = RateLimit.Config(limits=(Rate(amount=PLENTY),), by="ip")
     policy = RateLimit(config, Services(counters=store, identities=None))  # type: ignore[arg-type]
-    caller = Caller()
+    caller = Exchange(client_ip="192.0.2.7")
 
     def call() -> None:
-        caller.extra = None
-        policy.on_request(caller)  # type: ignore[arg-type]
+        caller.extra_lines = b""
+        policy.on_request(caller)
 
     show(f"{name}, whole policy hook", measure(call))
+
+
+def probe_locks(folder: Path) -> None:
+    """Both kinds of lock, taken and given while nobody else wants them."""
+    with (folder / "locks").open("w+b") as file:
+        file.truncate(mmap.PAGESIZE)
+        mapped = mmap.mmap(file.fileno(), mmap.PAGESIZE)
+        kinds: dict[str, Locks] = {
+            "as used here": open_locks(mapped, file.fileno(), 0),
+            "byte range of the file": FileLocks(file.fileno(), 0),
+        }
+        for name, locks in kinds.items():
+            locks.make(1)
+            take, give, lock = locks.take, locks.give, locks.lock(0)
+            show(f"lock, {name}", measure(lambda: (take(lock), give(lock))))  # noqa: B023
+            locks.close()
 
 
 async def probe_redis(socket: Path) -> None:
@@ -114,6 +122,7 @@ def main() -> None:
         for name, store in (("memory", MemoryCounters()), ("shared", shared)):
             probe_store(name, store)
             probe_policy(name, store)
+        probe_locks(Path(folder))
         server = shutil.which("redis-server")
         if server is not None:
             with_redis(Path(folder), server)

@@ -218,12 +218,7 @@ class Core:
                     self._decided(x, result)
                     return
             x.ran = len(hooks)
-            route = x.route
-            assert route is not None
-            if x.content_length == 0 and not x.upstream_path and x.upstream_query is None and route.plain:
-                route.upstream.send(x)
-            else:
-                self._forward(x)
+            self._forward(x)
         except Exception:
             if hook is not None and x.ran < len(hooks):
                 x.ran = hooks.index(hook, x.ran) + 1
@@ -368,25 +363,15 @@ class Core:
         if chain.response_body and body:
             x.buffer_response = [body]
             self.upstream_end(x)
-        else:
-            try:
-                for needed, hook in chain.response:
-                    if x.ran >= needed:
-                        hook(x)
-            except Exception:
-                self._hook_broke(x)
-                return
+        elif not chain.response or self._shape(x, head):
             self._send_whole(x, head, body)
 
     def _send_whole(self, x: Exchange, head: UpstreamHead, body: bytes) -> None:
         x.status = head.status
         size = x.bytes_out = len(body)
         length = size or body_length(x, head)
-        x.answered = x.finished = True
-        self.in_flight -= 1
-        self._end(x)
-        if not self.turn.planned:
-            self.turn.plan()
+        x.answered = True
+        self._finish(x)
         x.door.send_whole(x, head, body, length, False)
 
     def _shape(self, x: Exchange, head: UpstreamHead) -> bool:

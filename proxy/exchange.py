@@ -100,19 +100,6 @@ class UpstreamHead(msgspec.Struct, eq=False):
         self.lines = headers
         self.block = None
 
-    def has(self, name: bytes) -> bool:
-        """Whether a header is there. `name` in lower case."""
-        if self.block is not None:
-            return b"\n%b:" % name in b"\n" + self.block.lower()
-        return name in dict(self.headers)
-
-    def add(self, name: bytes, value: bytes) -> None:
-        """Add one line of this header. The value holds no line break."""
-        if self.block is not None:
-            self.block += b"%b: %b\r\n" % (name, value)
-        else:
-            self.headers.append((name, value))
-
     def get(self, name: bytes) -> bytes | None:
         """The first value of a header, None if it is not there."""
         for key, value in self.headers:

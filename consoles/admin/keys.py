@@ -25,6 +25,8 @@ from consoles.ui.listing import Column, Filter
 from consoles.ui.pages import Page
 from consoles.ui.panels import Facts
 from consoles.ui.registry import families, link_to
+from proxy.agent.greeting import origin
+from proxy.config.selling import SERVED
 from proxy.identity.issue import KeyRefused, issue_key, revoke_key, roll_key
 from proxy.identity.keys import PepperError
 from proxy.models import Api, App, Credential, Policy
@@ -91,10 +93,9 @@ def shown_once(page: Page, credential: Credential, raw: str, title: str, note: s
 
 def example_of(app: App) -> tuple[str, str]:
     """An address that the App can call, and the header that keys are looked for in."""
-    served = Api.objects.filter(lifecycle__in=("published", "deprecated"))
+    served = Api.objects.filter(lifecycle__in=SERVED)
     api = served.filter(subscriptions__app=app).first() or served.first()
-    host = settings.TIDEGATE_HOST if settings.TIDEGATE_HOST not in ("0.0.0.0", "::", "") else "127.0.0.1"
-    base = f"http://{host}:{settings.TIDEGATE_GATEWAY_PORT}{api.base_path if api else '/'}"
+    base = origin(settings.TIDEGATE_HOST, settings.TIDEGATE_GATEWAY_PORT) + (api.base_path if api else "/")
     places = Q(scope="global") | Q(api=api) | Q(route__api=api) if api else Q(scope="global")
     policy = Policy.objects.filter(places, name="key-auth").first()
     names = (policy.config if policy else {}).get("names") or ["x-api-key"]

@@ -20,6 +20,7 @@ from proxy.config.compile import compile_document
 from proxy.config.draft import draft_document
 from proxy.config.problem import Problem
 from proxy.config.routes import compile_route
+from proxy.config.selling import SERVED
 from proxy.http.path import PathError, canonical
 from proxy.models import Route
 from proxy.routing.explain import Verdict, explain, near_misses
@@ -136,7 +137,7 @@ def _draft_table(signature: str) -> tuple[RouteTable, list[str]]:
         pass
     builder, problems, order = RouteTableBuilder(), [], 0
     for api in whole.apis:
-        if api.lifecycle not in ("published", "deprecated"):
+        if api.lifecycle not in SERVED:
             continue
         for route in api.routes:
             order += 1

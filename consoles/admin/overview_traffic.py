@@ -8,7 +8,6 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
 from analytics import queries
-from analytics.models import IngestTotals
 from analytics.one_view import one_view
 from analytics.questions import EVERYTHING, last
 from consoles.ui.charts import chart, duration
@@ -37,6 +36,7 @@ class OverviewTraffic(Page):
     def _numbers(self, seconds: int) -> dict[str, Any]:
         question = last(seconds, EVERYTHING)
         totals = queries.totals(question)
+        ingested, aside = queries.ingestion()
         requests = chart(
             "requests", "Requests by status", queries.timeline(question, "class"), "stack", "requests"
         )
@@ -45,9 +45,8 @@ class OverviewTraffic(Page):
         )
         return {
             "totals": totals,
-            "data_to": IngestTotals.objects.filter(records__gt=0)
-            .values_list("updated_at", flat=True)
-            .first(),
+            "data_to": ingested.updated_at if ingested.records else None,
+            "aside": aside,
             "rate": totals.count / seconds,
             "p50": duration(totals.latency.p50),
             "p95": duration(totals.latency.p95),

@@ -18,6 +18,7 @@ from consoles.ui.listing import Column, Filter, objects
 from consoles.ui.nested import NestedForm
 from consoles.ui.panels import HIDE, Drawn, Facts, Related
 from consoles.ui.registry import link_to
+from proxy.config.selling import SERVED
 from proxy.config.snapshot import Redirect
 from proxy.models import Api, Route, Upstream
 
@@ -136,7 +137,7 @@ def state(route: Route) -> Badge:
     """Whether it can take requests."""
     if not route.enabled:
         return Badge("disabled")
-    if route.api.lifecycle not in ("published", "deprecated"):
+    if route.api.lifecycle not in SERVED:
         return Badge(f"Api is {route.api.lifecycle}", "yellow")
     return Badge("enabled", "green")
 

@@ -20,6 +20,7 @@ from django.core.cache import cache
 
 from consoles.first_run.steps import demo_backend
 from consoles.ui.node import node_state
+from proxy.agent.greeting import origin
 from proxy.demo.services import SERVICES
 from proxy.demo.traffic import GRACE, RATE, SECONDS, TIMEOUT, Progress, run
 from proxy.management.commands.demo import KEY_FILE
@@ -84,9 +85,7 @@ def obstacle() -> str:
 
 def gateway_url() -> str:
     """Where the gateway of this machine listens."""
-    host = settings.TIDEGATE_HOST
-    host = "127.0.0.1" if host in ("", "0.0.0.0", "::") else f"[{host}]" if ":" in host else host
-    return f"http://{host}:{settings.TIDEGATE_GATEWAY_PORT}"
+    return origin(settings.TIDEGATE_HOST, settings.TIDEGATE_GATEWAY_PORT)
 
 
 def demo_key() -> str:

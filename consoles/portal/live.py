@@ -18,9 +18,9 @@ from consoles.portal.openapi import Unreadable, read
 from proxy.config import document
 from proxy.config.apply import Refused
 from proxy.config.publish import revision_document
+from proxy.config.selling import offered
 from proxy.models import Revision
 
-SERVED = ("published", "deprecated")
 _HOST = re.compile(r"[A-Za-z0-9._\[\]:-]+")
 _PATH = re.compile(r"/[A-Za-z0-9/._~-]*")
 _log = logging.getLogger("tidegate.portal")
@@ -47,6 +47,13 @@ class PublicApi:
     first_path: str
     key_header: str
     cors: bool
+
+    @property
+    def ahead(self) -> bool:
+        """Its first day (UTC) as a deprecated Api is still to come."""
+        return (
+            self.deprecated_at is not None and self.deprecated_at > datetime.datetime.now(datetime.UTC).date()
+        )
 
     @property
     def over(self) -> bool:
@@ -129,7 +136,7 @@ def _read(pk: int, number: int, created_at: object) -> Catalogue:
     except Refused:
         _log.error("revision %d cannot be read; the portal shows no Apis", number)
         return Catalogue({}, {})
-    shown = [api for api in whole.apis if api.visibility == "public" and api.lifecycle in SERVED]
+    shown = [api for api in whole.apis if offered(api)]
     everywhere = [policy for policy in whole.policies if not policy.app]
     return Catalogue(
         {api.slug: _api(api, everywhere) for api in sorted(shown, key=lambda one: one.title or one.slug)},

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from proxy.agent.agent import NodeAgent
 from proxy.agent.connect import connect, describe
-from proxy.agent.greeting import places, readiness, say
+from proxy.agent.greeting import answers, places, reachable, readiness, say
 from proxy.identity.keys import PepperError, load_pepper
 from proxy.node import NodeDir
 from proxy.supervisor.children import children
@@ -23,6 +23,7 @@ from proxy.supervisor.supervisor import Doors, Plan, Supervisor
 
 FIRST_SYNC_PATIENCE = 5.0
 READY_PATIENCE = 30.0
+CONSOLE_PATIENCE = 30.0
 
 
 class Product:
@@ -86,7 +87,10 @@ class Product:
     async def _greet(self, supervisor: Supervisor, gateway_port: int, status_port: int) -> None:
         for line in places(self._options, gateway_port, status_port):
             say(line)
-        say(readiness(await supervisor.wait_ready(READY_PATIENCE), self._started))
+        host, port = reachable(self._options.host), self._options.console_port
+        workers = await supervisor.wait_ready(READY_PATIENCE)
+        console = not port or await answers(host, port, CONSOLE_PATIENCE)
+        say(readiness(workers, console, self._started))
         if self._hint:
             say(self._hint)
 

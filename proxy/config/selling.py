@@ -1,4 +1,4 @@
-"""Which Plans are sold on an Api, and whether an Api that is sold asks its callers for a Subscription."""
+"""Whether an Api is offered in the portal, and whether one that is sold asks its callers for a Subscription."""
 
 from __future__ import annotations
 
@@ -12,11 +12,6 @@ UNGUARDED = (
     "is sold under plans, but nothing asks for a subscription: any key may call it. "
     "Attach acl with `subscription: true`"
 )
-
-
-def sold_on(whole: document.Document, slug: str) -> tuple[document.Plan, ...]:
-    """The Plans that Apps can subscribe to on an Api."""
-    return tuple(plan for plan in whole.plans if plan.apis is None or slug in plan.apis)
 
 
 def offered(api: document.Api) -> bool:

@@ -53,6 +53,7 @@ class AsgiExchange:
 
     x: Exchange
     arriving = False
+    """It waits for its turn to begin."""
     first: Message | None = None
     """A message of `receive` that was needed to understand the head."""
     start: Message | None = None
@@ -185,28 +186,28 @@ class AsgiExchange:
     def send_whole(
         self, x: Exchange, head: UpstreamHead, body: bytes, length: int | None, close: bool
     ) -> None:
-        try:
-            headers = answer_headers(x, head, length)
-        except UnsafeAnswer:
-            self.abort(x)
-            return
-        if close and x.protocol not in FRAMED:
-            headers.append((b"connection", b"close"))
-        self.start = {"type": "http.response.start", "status": head.status, "headers": headers}
-        self.content = body
-        if self._waiter is not None:
+        if self._begin(x, head, length):
+            assert self.start is not None
+            if close and x.protocol not in FRAMED:
+                self.start["headers"].append((b"connection", b"close"))
+            self.content = body
             self._wake()
 
     def send_head(self, x: Exchange, head: UpstreamHead) -> None:
         self.parts = []
+        if self._begin(x, head, head.length):
+            self._wake()
+        else:
+            self.core.client_gone(x)
+
+    def _begin(self, x: Exchange, head: UpstreamHead, length: int | None) -> bool:
         try:
-            headers = answer_headers(x, head, head.length)
+            headers = answer_headers(x, head, length)
         except UnsafeAnswer:
             self.abort(x)
-            self.core.client_gone(x)
-            return
+            return False
         self.start = {"type": "http.response.start", "status": head.status, "headers": headers}
-        self._wake()
+        return True
 
     def send_informational(self, x: Exchange, status: int, headers: list[Header]) -> None:
         """ASGI servers cannot send it; 103 is only ever a hint."""

@@ -31,6 +31,7 @@ class IdentityDatabase:
     """One open LMDB environment in the directory `path`; a process may open it once at a time."""
 
     writable = False
+    _reading: lmdb.Transaction[bytes] | None = None
 
     def __init__(self, path: Path, map_bytes: int = 0) -> None:
         self.path = path
@@ -54,7 +55,6 @@ class IdentityDatabase:
         except (lmdb.Error, OSError):
             self.close()
             raise
-        self._reading: lmdb.Transaction[bytes] | None = None
         self._seen, self.side = -1, 0
         self._remembered: dict[str, AppEntry] = {}
 
@@ -76,7 +76,7 @@ class IdentityDatabase:
 
     def let_go(self) -> None:
         """Give up the view of the database that is held, if one is; the next look sees what is new."""
-        reading, self._reading = getattr(self, "_reading", None), None
+        reading, self._reading = self._reading, None
         if reading is not None:
             reading.abort()
 
@@ -110,8 +110,8 @@ class IdentityDatabase:
             if packed is None:
                 return None, None
             credential = _decode_credential(packed)
-            app = self._remembered.get(credential.app_id)
-            return credential, self._app(transaction, credential.app_id) if app is None else app
+            app = self._remembered.get(credential.app_id) or self._load_app(transaction, credential.app_id)
+            return credential, app
         except (lmdb.Error, msgspec.MsgspecError) as error:
             self.let_go()
             raise _unreadable(error) from error
@@ -121,21 +121,19 @@ class IdentityDatabase:
         try:
             transaction = self.begin()
             try:
-                return self._app(transaction, app_id)
+                return self._remembered.get(app_id) or self._load_app(transaction, app_id)
             finally:
                 transaction.abort()
         except (lmdb.Error, msgspec.MsgspecError) as error:
             raise _unreadable(error) from error
 
-    def _app(self, transaction: lmdb.Transaction[bytes], app_id: str) -> AppEntry | None:
-        app = self._remembered.get(app_id)
-        if app is None:
-            packed = transaction.get(app_id.encode(), None, self.apps[self.side])
-            if packed is None:
-                return None
-            if len(self._remembered) >= MAX_APPS:
-                self._remembered.clear()
-            app = self._remembered[app_id] = _app_decoder.decode(packed)
+    def _load_app(self, transaction: lmdb.Transaction[bytes], app_id: str) -> AppEntry | None:
+        packed = transaction.get(app_id.encode(), None, self.apps[self.side])
+        if packed is None:
+            return None
+        if len(self._remembered) >= MAX_APPS:
+            self._remembered.clear()
+        app = self._remembered[app_id] = _app_decoder.decode(packed)
         return app
 
     def note(self, name: bytes) -> bytes:

@@ -83,7 +83,7 @@ class RateLimit(Policy):
     second, minute, hour or day. A refusal is 429 with `Retry-After` and says which limit it was.
 
     `on_unavailable` says what to do while the counters cannot be reached: `refuse` with 503, `allow` without
-    counting, or count `local`ly in each worker, with its share of the amounts.
+    counting, or (`local`) count in each worker, with its share of the amounts.
     """
 
     name = "rate-limit"
@@ -260,10 +260,7 @@ class RateLimit(Policy):
 
     def _by_consumer(self, x: Exchange) -> _Subject:
         identity = x.identity
-        if identity is None:
-            return self._by_address(x)
-        found = self._names.get(identity.app_id)
-        return self._by_name(identity.app_id, "consumer") if found is None else found
+        return self._by_address(x) if identity is None else self._by_name(identity.app_id, "consumer")
 
     def _by_credential(self, x: Exchange) -> _Subject:
         identity = x.identity

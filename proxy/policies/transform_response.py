@@ -94,15 +94,16 @@ class TransformResponse(Policy):
         block = head.block
         if block is not None and self._constant:
             changed = self._changed.get(block)
-            head.block = self._change(x, head, block) if changed is None else changed
+            head.block = self._change(x, block) if changed is None else changed
         elif self.enforce:
             head.headers = self._edits.apply(x, head.headers)
         else:
             x.observed = f"{x.observed},{self.label}" if x.observed else self.label
 
-    def _change(self, x: Exchange, head: UpstreamHead, block: bytes) -> bytes:
+    def _change(self, x: Exchange, block: bytes) -> bytes:
         """The changed lines of a head; a service that is asked often sends equal ones."""
-        pairs = self._edits.apply(x, head.headers)
+        # A head of its own: reading the exchange's would leave the lines as they were beside the new block.
+        pairs = self._edits.apply(x, UpstreamHead(0, block=block).headers)
         changed = b"".join([b"%b: %b\r\n" % pair for pair in pairs])
         if len(block) <= _REMEMBERED_BYTES:
             if len(self._changed) >= _REMEMBERED:

@@ -25,7 +25,10 @@ def request_head(x: Exchange, default_host: bytes) -> bytes:
         else:
             first = _first_lines(x, default_host)
             memo[default_host] = forward, aim, first
-    return b"%b%bx-request-id: %b\r\ntraceparent: %b\r\n\r\n" % (first, x.origin, x.request_id, x.traceparent)
+    last = b"%bx-request-id: %b\r\ntraceparent: %b\r\n\r\n" % (x.origin, x.request_id, x.traceparent)
+    if last.count(b"\n") != 6 or last.count(b"\r") != 6:
+        raise UnsafeHeader
+    return first + last
 
 
 def _first_lines(x: Exchange, default_host: bytes) -> bytes:

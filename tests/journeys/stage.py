@@ -116,20 +116,13 @@ def staged(folder: Path) -> Iterator[Stage]:
         try:
             # A first start as everybody's: it makes the database and the administrator by itself.
             product.start(wait=False)
-            wait_until(lambda: not product.alive or _is_up(product), 120, product.log)
+            wait_until(lambda: not product.alive or product.said("sign in "), 120, product.log)
             assert product.alive, product.log()
+            page = f"http://127.0.0.1:{product.console_port}/portal/"
+            assert httpx.get(page, trust_env=False, timeout=PATIENCE).status_code == 200, (
+                "it said it was ready"
+            )
             with contextlib.closing(Stage(product, upstream)) as stage:
                 yield stage
         finally:
             product.stop()
-
-
-def _is_up(product: Product) -> bool:
-    """Whether it has said all, the last of it the password, and the console answers."""
-    if not product.said("sign in "):
-        return False
-    try:
-        page = f"http://127.0.0.1:{product.console_port}/portal/"
-        return httpx.get(page, trust_env=False, timeout=PATIENCE).status_code == 200
-    except httpx.HTTPError:
-        return False

@@ -12,7 +12,7 @@ import pytest
 from django.urls import reverse
 
 from analytics.ingest import Ingester
-from analytics.models import RawRecord
+from analytics.models import QuarantinedSegment, RawRecord
 from analytics.traffic_log import LogFilters
 from consoles.admin.traffic_curl import curl_of
 from consoles.admin.traffic_download import json_chunks, records
@@ -233,3 +233,16 @@ def test_an_empty_overview_has_no_blank_chart():
 )
 def test_durations_in_the_unit_that_fits(microseconds, text):
     assert duration(microseconds) == text
+
+
+def test_a_segment_that_was_set_aside_is_shown_with_what_to_do():
+    address = reverse("console:overview-traffic")
+    assert "could not be read" not in browser().get(address).content.decode()
+    for number in range(7):
+        QuarantinedSegment.objects.create(
+            name=f"n1-0-{number}-<b>", node="n1", offset=4096, lost_bytes=2048, reason="wrong checksum"
+        )
+    html = browser().get(address).content.decode()
+    assert "7 segments of the traffic record could not be read to the end" in html and "and 2 more" in html
+    assert "wrong checksum" in html and "spool/quarantine" in html and "n1-0-6-&lt;b&gt;" in html
+    assert "<b>" not in html

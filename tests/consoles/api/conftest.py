@@ -98,3 +98,19 @@ class World:
 def world(db):
     """One object of each kind."""
     return World()
+
+
+def real_ids(world):
+    """The id of an object that is there, by the path of its list."""
+    return {
+        "apis": world.api.pk,
+        "routes": world.route.pk,
+        "upstreams": world.upstream.pk,
+        "policies": world.policy.pk,
+        "plans": world.plan.pk,
+        "apps": world.app.pk,
+        "keys": world.key.pk,
+        "subscriptions": world.subscription.pk,
+        "developers": world.developer.pk,
+        "certificates": world.certificate.pk,
+    }

@@ -9,7 +9,7 @@ from django.urls import URLPattern
 from consoles.api import urls
 from consoles.models import AuditEntry, Membership, Role
 from consoles.models.api_token import Scope
-from tests.consoles.api.conftest import ROOT, Caller, make_token
+from tests.consoles.api.conftest import ROOT, Caller, make_token, real_ids
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
@@ -99,16 +99,7 @@ def address(template, world):
     noun = template.split("/")[0]
     entry = AuditEntry.objects.create(actor_name="ada", action="create", kind="api", object_name="shop")
     ids = {
-        "apis": world.api.pk,
-        "routes": world.route.pk,
-        "upstreams": world.upstream.pk,
-        "policies": world.policy.pk,
-        "plans": world.plan.pk,
-        "apps": world.app.pk,
-        "keys": world.key.pk,
-        "subscriptions": world.subscription.pk,
-        "developers": world.developer.pk,
-        "certificates": world.certificate.pk,
+        **real_ids(world),
         "audit": entry.pk,
         "tokens": 1,
         "members": Membership.objects.filter(role=VIEWER).values_list("pk", flat=True).first(),

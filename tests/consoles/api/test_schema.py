@@ -9,7 +9,7 @@ from django.db import close_old_connections, transaction
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from consoles.models import Role
-from tests.consoles.api.conftest import ROOT, make_token
+from tests.consoles.api.conftest import ROOT, make_token, real_ids
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
@@ -91,19 +91,7 @@ def test_generated_calls_find_no_server_error(world, members, document, one_conn
     headers = {"Authorization": f"Bearer {make_token(members[Role.OWNER])}", "If-Match": "*"}
     schema = schemathesis.openapi.from_dict(document)
     schema.app = get_wsgi_application()
-    real = {
-        "apis": world.api.pk,
-        "routes": world.route.pk,
-        "upstreams": world.upstream.pk,
-        "policies": world.policy.pk,
-        "plans": world.plan.pk,
-        "apps": world.app.pk,
-        "keys": world.key.pk,
-        "subscriptions": world.subscription.pk,
-        "developers": world.developer.pk,
-        "certificates": world.certificate.pk,
-        "revisions": world.revision.number,
-    }
+    real = {**real_ids(world), "revisions": world.revision.number}
     called = {}
 
     def call(case):

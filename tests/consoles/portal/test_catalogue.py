@@ -69,6 +69,10 @@ def test_a_deprecated_api_says_when_it_ends():
     publish("over", "olga")
     html = page("api", "shop").content.decode()
     assert "deprecated, its end was set to" in html and "may end at any time" in html
+    Api.objects.filter(slug="shop").update(deprecated_at=today + datetime.timedelta(days=1), sunset_at=None)
+    publish("ahead", "olga")
+    html = page("api", "shop").content.decode()
+    assert "will be deprecated on" in html and "deprecated since" not in html
 
 
 def test_scripts_of_that_page_alone_may_call_the_gateway():

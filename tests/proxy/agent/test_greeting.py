@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import time
 from pathlib import Path
 
-from proxy.agent.greeting import places, readiness
+from proxy.agent.greeting import answers, places, readiness
 from proxy.supervisor.options import Options
 
 
@@ -38,5 +40,20 @@ def test_tls_ports_are_named() -> None:
 
 
 def test_readiness_says_how_long_it_took() -> None:
-    assert readiness(True, time.monotonic() - 1.2).startswith("ready in 1.2 s")
-    assert "not ready yet" in readiness(False, 0.0)
+    assert readiness(True, True, time.monotonic() - 1.2).startswith("ready in 1.2 s")
+    assert "workers are not ready yet" in readiness(False, True, 0.0)
+    assert "console does not answer yet" in readiness(True, False, 0.0)
+
+
+def test_who_listens_late_is_waited_for_but_not_for_ever() -> None:
+    async def late() -> tuple[bool, bool]:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            port = taken.getsockname()[1]
+            never = await answers("127.0.0.1", port, 0.3)
+            waiting = asyncio.create_task(answers("127.0.0.1", port, 10.0))
+            await asyncio.sleep(0.05)
+            taken.listen()
+            return never, await waiting
+
+    assert asyncio.run(late()) == (False, True)

@@ -11,7 +11,7 @@ from proxy.node import SharedState
 
 
 def main() -> None:
-    """`find KEY`, `why KEY`, `clears`, `hold` (die in the middle of a look-up)."""
+    """`find KEY`, `why KEY`, `clears`, `follow`, `hold` (die in the middle of a look-up)."""
     root = Path(sys.argv[1])
     store = IdentityStore(root / "identity", pepper=bytes(32), state=SharedState(root / "state"))
     print("ready", flush=True)
@@ -29,6 +29,9 @@ def answer(store: IdentityStore, command: str, argument: str) -> str:
         return store.why(argument.encode())
     if command == "clears":
         return str(store.clears)
+    if command == "follow":
+        store.follow()
+        return "followed"
     assert command == "hold"
     store.close()
     database = IdentityDatabase(store._path)

@@ -137,6 +137,21 @@ def test_a_reader_may_come_before_the_writer(tmp_path):
             assert reader.ask("find alice-key") == "shop"
 
 
+def test_a_reader_that_nobody_asks_holds_no_pages_back_once_it_has_followed(tmp_path):
+    with opened(tmp_path) as store, reading(tmp_path) as reader:
+        issue(store, "alice-key")
+        assert reader.ask("find alice-key") == "shop"
+        environment = store._writer.environment
+        for round_ in range(3):
+            pages = environment.info()["last_pgno"]
+            for number in range(100):
+                issue(store, f"key-number-{number % 3}")
+                assert reader.ask("follow") == "followed"
+            if round_:
+                assert environment.info()["last_pgno"] <= pages
+        assert reader.ask("find alice-key") == "shop"
+
+
 def test_a_reader_killed_in_the_middle_of_a_look_up_holds_nothing(tmp_path):
     with opened(tmp_path) as store:
         issue(store, "alice-key")

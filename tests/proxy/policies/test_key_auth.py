@@ -250,6 +250,34 @@ def test_without_a_store_nobody_gets_in() -> None:
     assert answer.status == 503
 
 
+def test_a_remembered_head_is_worked_out_once_per_caller_and_looked_up_each_time() -> None:
+    keys = Keys({b"k": make_identity("one", plans={"shop": "gold"}, credential_id="c1")})
+    subject, memo = make_policy(KeyAuth, {}, identities=keys), {}
+
+    def ask() -> tuple[Response | None, Exchange]:
+        x = make_exchange(headers=headers, memo=memo)
+        x.headers = x.forward = shared
+        return subject.on_request(x), x
+
+    headers = {"x-api-key": "k", "accept": "*/*"}
+    shared = make_exchange(headers=headers).headers
+    first, again = ask()[1], ask()[1]
+    assert again.forward is first.forward
+    assert forwarded(again) == {
+        "accept": ["*/*"],
+        "x-consumer-id": [again.identity.app_id],
+        "x-consumer-username": ["one"],
+        "x-credential-identifier": ["c1"],
+    }
+    keys.known[b"k"] = make_identity("two", plans={"shop": "silver"}, credential_id="c1")
+    other = ask()[1]
+    assert (forwarded(other)["x-consumer-username"], other.plan) == (["two"], "silver")
+    del keys.known[b"k"]
+    answer, refused = ask()
+    assert refusal(answer).status == 401
+    assert refused.identity is None and refused.forward is shared
+
+
 @pytest.mark.parametrize(
     ("config", "field"),
     [

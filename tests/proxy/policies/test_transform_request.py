@@ -214,3 +214,36 @@ def test_bad_configuration(config: dict[str, Any], field: str) -> None:
     with pytest.raises(Invalid) as caught:
         make_policy(TransformRequest, config)
     assert caught.value.field == field
+
+
+def test_a_remembered_head_is_changed_once_per_caller() -> None:
+    subject = make_policy(TransformRequest, {"add_headers": {"who": "{consumer}", "at": "{path}"}})
+    memo: dict[object, Any] = {}
+    headers = make_exchange(headers={"a": "1"}).headers
+
+    def ask(identity: Any, lines: Any = headers) -> Exchange:
+        x = make_exchange(path="/p", identity=identity, memo=memo)
+        x.headers = x.forward = lines
+        assert subject.on_request(x) is None
+        return x
+
+    one, two = make_identity("one"), make_identity("two")
+    first = ask(one)
+    assert ask(one).forward is first.forward
+    assert forwarded(first) == {"a": ["1"], "who": ["one"], "at": ["/p"]}
+    assert forwarded(ask(two))["who"] == ["two"]
+    assert forwarded(ask(two, [(b"b", b"2")])) == {"b": ["2"], "who": ["two"], "at": ["/p"]}
+    assert headers == [(b"a", b"1")], "what the client sent stays"
+
+
+@pytest.mark.parametrize("value", ["{client_ip}", "{request_id}"])
+def test_what_differs_from_request_to_request_is_never_remembered(value: str) -> None:
+    subject = make_policy(TransformRequest, {"add_headers": {"h": value}})
+    memo: dict[object, Any] = {}
+    headers = make_exchange().headers
+    for number in (1, 2):
+        x = make_exchange(client_ip=f"192.0.2.{number}", memo=memo, request_id=b"%d" % number)
+        x.headers = x.forward = headers
+        assert subject.on_request(x) is None
+        assert forwarded(x)["h"] in ([f"192.0.2.{number}"], [str(number)])
+    assert memo == {}

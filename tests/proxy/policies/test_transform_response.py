@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from proxy.exchange import UpstreamHead
 from proxy.pipeline.policy import Invalid
 from proxy.policies.transform_response import TransformResponse
 from proxy.telemetry.record import OK, REJECTED, UPSTREAM_ERROR
@@ -81,3 +82,21 @@ def test_observing_only_notes() -> None:
 def test_bad_configuration(config: dict[str, Any]) -> None:
     with pytest.raises(Invalid):
         make_policy(TransformResponse, config)
+
+
+def test_lines_of_an_upstream_are_changed_alike_the_second_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.policies.transform_response._REMEMBERED", 2)
+    subject = make_policy(TransformResponse, {"remove_headers": ["server"], "add_headers": {"via": "us"}})
+    for number in (1, 1, 2, 3, 4):
+        head = UpstreamHead(200, None, 0, b"Server: x\r\nX-N: %d\r\n" % number)
+        subject.on_response(make_exchange(response=head))
+        assert head.headers == [(b"x-n", b"%d" % number), (b"via", b"us")]
+        assert len(subject._changed) <= 2
+
+
+def test_a_value_of_the_request_is_not_remembered_with_the_answer() -> None:
+    subject = make_policy(TransformResponse, {"add_headers": {"for": "{client_ip}"}})
+    for ip in ("192.0.2.1", "192.0.2.2"):
+        head = UpstreamHead(200, None, 0, b"X: 1\r\n")
+        subject.on_response(make_exchange(response=head, client_ip=ip))
+        assert head.get(b"for") == ip.encode()

@@ -56,9 +56,26 @@ def test_what_policies_and_framing_change(attributes: dict[str, object], line: b
 
 
 @pytest.mark.parametrize("value", [b"a\r\nb: c", b"a\nb", b"a\rb", b"\r\n\r\nGET / HTTP/1.1"])
-@pytest.mark.parametrize("place", ["value", "name", "host_header", "upstream_target", "upstream_method"])
-def test_a_line_break_anywhere_is_refused(place: str, value: bytes) -> None:
-    x = make_exchange("GET", "/", origin=ORIGIN)
+@pytest.mark.parametrize("memo", [None, {}])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "value",
+        "name",
+        "host_header",
+        "upstream_target",
+        "upstream_method",
+        "request_id",
+        "traceparent",
+        "origin",
+    ],
+)
+def test_a_line_break_anywhere_is_refused(
+    place: str, value: bytes, memo: dict[object, object] | None
+) -> None:
+    x = make_exchange("GET", "/", origin=ORIGIN, memo=memo)
+    if memo is not None:
+        request_head(x, b"service")
     if place == "value":
         x.forward = [(b"x", value)]
     elif place == "name":
@@ -67,6 +84,25 @@ def test_a_line_break_anywhere_is_refused(place: str, value: bytes) -> None:
         setattr(x, place, value)
     with pytest.raises(UnsafeHeader):
         request_head(x, b"service")
+
+
+def test_a_remembered_head_has_its_own_lines_for_each_instance_and_change() -> None:
+    memo: dict[object, object] = {}
+    forward = make_exchange(headers={"a": "1"}).headers
+
+    def ask(host: bytes = b"one", **changes: object) -> list[bytes]:
+        x = make_exchange("GET", "/", origin=ORIGIN, memo=memo, **changes)
+        x.forward = changes.get("forward", forward)  # type: ignore[assignment]
+        return lines(request_head(x, host))
+
+    for _ in range(2):
+        assert ask()[:3] == [b"GET / HTTP/1.1", b"host: one", b"a: 1"]
+        assert ask(b"two")[1] == b"host: two"
+        assert ask(upstream_target=b"/x")[0] == b"GET /x HTTP/1.1"
+        assert ask(upstream_method=b"PUT")[0] == b"PUT / HTTP/1.1"
+        assert ask(host_header=b"other")[1] == b"host: other"
+        assert ask(forward=[(b"b", b"2")])[2] == b"b: 2"
+        assert b"x-request-id: r2" in ask(request_id=b"r2")
 
 
 @pytest.mark.parametrize("again", range(2))
