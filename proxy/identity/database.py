@@ -14,8 +14,8 @@ import msgspec
 from proxy.identity.model import AppEntry, CredentialEntry
 
 MAX_READERS = 1024
-MAX_APPS = 4096
-"""Decoded Apps that are remembered until something is written."""
+MAX_APPS = 16384
+"""Decoded Apps that are remembered until something is written; some 600 bytes each."""
 SIDES = 2
 META, ACTIVE, VERSION, ORIGIN, FORMAT = b"meta", b"active", b"version", b"origin", b"format"
 

@@ -16,6 +16,7 @@ CELERY = "gatewayproject.celery"
 HTTP2_DOOR = "gatewayproject.gateway:application"
 NODE_VARIABLE = "TIDEGATE_NODE_DIR"
 """Tells the ASGI door in which node directory it lives."""
+TASKS_NICENESS = 10
 
 
 def children(options: Options) -> list[Command]:
@@ -38,7 +39,10 @@ def console(options: Options) -> Command:
 
 
 def tasks() -> Command:
-    """Celery's worker with its beat: ingests this node's spool, and whatever else is done by the clock."""
+    """Celery's worker with its beat: ingests this node's spool, and whatever else is done by the clock.
+
+    Requests come first: it takes the processor time that they leave, and catches up when there is more.
+    """
     flags = ("-P", "solo", "--without-gossip", "--without-mingle", "--without-heartbeat")
     level = os.environ.get("TIDEGATE_LOG_LEVEL", "WARNING")
     return Command(
@@ -47,6 +51,7 @@ def tasks() -> Command:
         environment={"TIDEGATE_LOG_LEVEL": level},
         death_signal=signal.SIGTERM,
         later=True,
+        niceness=TASKS_NICENESS,
     )
 
 

@@ -28,6 +28,8 @@ class Command:
     death_signal: signal.Signals = signal.SIGKILL
     later: bool = False
     """Started once the workers are ready, so as not to delay them."""
+    niceness: int = 0
+    """How far it steps back where processor time is short (nice(2)): 0 not at all, 19 furthest."""
 
 
 class Process:
@@ -45,7 +47,8 @@ class Process:
     async def start(cls, command: Command) -> Process:
         """Raises OSError if the machine has no process or descriptor left."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", _LAUNCHER, str(os.getpid()), str(int(command.death_signal))),
+            *(sys.executable, "-I", "-S", _LAUNCHER),
+            *(str(int(number)) for number in (os.getpid(), command.death_signal, command.niceness)),
             *command.arguments,
             env={**os.environ, **command.environment},
             pass_fds=command.descriptors,
