@@ -27,6 +27,7 @@ from benchmarks.table import Result, Table, markdown_table, render
 HERE = Path(__file__).absolute().parent
 SECTIONS = (
     "throughput",
+    "whole",
     "scaling",
     "latency",
     "routes",

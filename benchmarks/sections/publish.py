@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -20,6 +19,10 @@ RATE = 1_000.0
 QUIET = 1.5
 AFTER = 1.0
 WORKERS = (None, None)
+POLICIES = (
+    {"name": "key-auth"},
+    {"name": "rate-limit", "config": {"limits": [{"amount": 1_000_000_000}]}},
+)
 
 
 class Outcome(NamedTuple):
@@ -89,10 +92,10 @@ def _node(stage: Stage, upstream: int, count: int) -> Outcome:
 def _product(stage: Stage, upstream: int, count: int) -> Outcome:
     product = Product(stage, "product", workers=2)
     product.manage("migrate", "--verbosity", "0")
-    _apply(stage, product, upstream, 10, "--publish")
-    found = [word for word in product.manage("key", "issue", "bench").split() if word.startswith("tg_")]
+    product.apply(upstream, 10, POLICIES, "--publish")
+    secret = product.issue_key()
     product.start()
-    _apply(stage, product, upstream, count)
+    product.apply(upstream, count, POLICIES)
     before = product.revision()
 
     def publish() -> None:
@@ -101,33 +104,7 @@ def _product(stage: Stage, upstream: int, count: int) -> Outcome:
     def live() -> bool:
         return product.revision() > before
 
-    return _under_load(stage, product.port, found[0], publish, live)
-
-
-def _apply(stage: Stage, product: Product, upstream: int, routes: int, *options: str) -> None:
-    """Write and apply a configuration; JSON is YAML as well."""
-    policies = [
-        {"name": "key-auth"},
-        {"name": "rate-limit", "config": {"limits": [{"amount": 1_000_000_000}]}},
-    ]
-    rows = [
-        {
-            "name": f"route-{number}",
-            "path": {"kind": "prefix", "value": f"/svc/s{number}"},
-            "upstream": "service",
-        }
-        for number in range(routes)
-    ]
-    document = {
-        "format": 1,
-        "upstreams": [{"name": "service", "targets": [{"host": "127.0.0.1", "port": upstream}]}],
-        "apis": [{"slug": "bench", "title": "Bench", "base_path": "/", "policies": policies, "routes": rows}],
-        "developers": [{"email": "ada@example.com", "name": "Ada"}],
-        "apps": [{"name": "bench", "title": "Bench", "developer": "ada@example.com"}],
-    }
-    path = stage.folder / "configuration.yaml"
-    path.write_text(json.dumps(document))
-    product.manage("config", "apply", str(path), *options)
+    return _under_load(stage, product.port, secret, publish, live)
 
 
 def _under_load(

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from benchmarks.load import VARYING, Load, h2load, wrk
 from benchmarks.machine import cpu
-from benchmarks.peers import KEY, start_peers, start_upstream
+from benchmarks.peers import KEY, Peer, start_peers, start_upstream
 from benchmarks.stage import Broken, Missing, Stage
 from benchmarks.table import Result, Table, Target
 from benchmarks.tidegate import ROUTES, Node, Workers, key, make_node, snapshot, start_granian
@@ -76,12 +76,7 @@ def run(stage: Stage) -> Result:
     result = Result("throughput", TITLE)
     upstream = start_upstream(stage)
     peers, missing = start_peers(stage, upstream)
-    contenders = [
-        Contender(
-            peer.name, lambda peer=peer: peer.running.pids, lambda s, peer=peer: wrk(peer.port, PATH, KEY, s)
-        )  # type: ignore[misc]
-        for peer in peers
-    ]
+    contenders = [contender(peer) for peer in peers]
     node = make_node(stage, "native", snapshot(upstream))
     contenders += _native(Workers(stage, node))
     asgi_node = make_node(stage, "asgi", snapshot(upstream))
@@ -91,8 +86,26 @@ def run(stage: Stage) -> Result:
     for found in (node, asgi_node):
         if found.dropped():
             raise Broken(f"{found.dropped()} traffic records were dropped")
-    _compare(result, rounds)
+    rates = compare(result, rounds)
+    result.targets += [
+        Target("native door, of Envoy with policies", ratio(rates, NATIVE, ENVOY), "least", 1.5),
+        Target("native door, of nginx", ratio(rates, NATIVE, NGINX), "least", 0.45),
+        Target("ASGI door under granian, of nginx", ratio(rates, ASGI, NGINX), "least", 0.28),
+        Target("HTTP/2 over TLS under granian, of nginx", ratio(rates, HTTP2, NGINX), "least", 0.22),
+    ]
+    result.notes.append(
+        "Median, lowest and highest of the rounds; CPU time is that of the gateway's processes per request. "
+        "nginx, HAProxy and `envoy, policies` check a key and a limit, Envoy writes an access log as well; "
+        "`envoy, bare` only forwards. Tidegate does all that it does in production: key check, node-shared rate "
+        "limit, header rules, request id, traceparent, traffic record; 1,000 routes, 100,000 keys. Clients that "
+        "repeat their requests to the byte are the first row of Tidegate, clients that never do are the second."
+    )
     return result
+
+
+def contender(peer: Peer) -> Contender:
+    """Another gateway under the load of all."""
+    return Contender(peer.name, lambda: peer.running.pids, lambda s: wrk(peer.port, PATH, KEY, s))
 
 
 def _native(workers: Workers) -> list[Contender]:
@@ -111,15 +124,15 @@ def _asgi(stage: Stage, node: Node, missing: list[str]) -> list[Contender]:
     plain, port = start_granian(stage, node)
     found.append(Contender(ASGI, lambda: plain.pids, lambda s: wrk(port, PATH, key(), s), node.trim_spool))
     secure, secure_port = start_granian(stage, node, tls=make_certificate(stage.folder))
-    contender = Contender(
+    http2 = Contender(
         HTTP2, lambda: secure.pids, lambda s: h2load(secure_port, PATH, key(), s), node.trim_spool
     )
     try:
-        contender.load(1.0)
+        http2.load(1.0)
     except Missing as error:
         missing.append(str(error))
     else:
-        found.append(contender)
+        found.append(http2)
     return found
 
 
@@ -149,7 +162,8 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
     return chain, secret
 
 
-def _compare(result: Result, rounds: dict[str, list[Round]]) -> None:
+def compare(result: Result, rounds: dict[str, list[Round]]) -> dict[str, float]:
+    """Put the rounds into a table; the median rate of each. Raises Broken if a request got an error."""
     rates: dict[str, float] = {}
     table = Table(("gateway", "req/s", "from", "to", "of nginx", "of Envoy", "CPU µs", "user", "system"))
     for name, found in rounds.items():
@@ -174,20 +188,8 @@ def _compare(result: Result, rounds: dict[str, list[Round]]) -> None:
             )
         )
     result.tables.append(table)
-    result.targets += [
-        Target("native door, of Envoy with policies", ratio(rates, NATIVE, ENVOY), "least", 1.5),
-        Target("native door, of nginx", ratio(rates, NATIVE, NGINX), "least", 0.45),
-        Target("ASGI door under granian, of nginx", ratio(rates, ASGI, NGINX), "least", 0.28),
-        Target("HTTP/2 over TLS under granian, of nginx", ratio(rates, HTTP2, NGINX), "least", 0.22),
-    ]
-    result.notes.append(
-        "Median, lowest and highest of the rounds; CPU time is that of the gateway's processes per request. "
-        "nginx, HAProxy and `envoy, policies` check a key and a limit, Envoy writes an access log as well; "
-        "`envoy, bare` only forwards. Tidegate does all that it does in production: key check, node-shared rate "
-        "limit, header rules, request id, traceparent, traffic record; 1,000 routes, 100,000 keys. Clients that "
-        "repeat their requests to the byte are the first row of Tidegate, clients that never do are the second."
-    )
     result.raw["rounds"] = {name: [one._asdict() for one in found] for name, found in rounds.items()}
+    return rates
 
 
 def ratio(rates: dict[str, float], name: str, base: str) -> float | None:
