@@ -73,7 +73,12 @@ def too_large(limit: int) -> Response:
 
 
 def body_length(x: Exchange, head: UpstreamHead) -> int | None:
-    """The Content-Length of an answer without a body: what HEAD would have got, none for 204 and 304."""
+    """The Content-Length of an answer without a body: what GET would have got after HEAD, none for 204 and 304.
+
+    204 never has one (RFC 9110 8.6).
+    """
+    if head.status == 204:
+        return None
     if x.method == b"HEAD":
         return head.length
-    return None if head.status == 204 or head.status == 304 else 0
+    return None if head.status == 304 else 0

@@ -258,6 +258,7 @@ class Exchange(msgspec.Struct, eq=False):
     upstream_target: bytes = b""
     """Path and query as sent upstream, settled by the core; empty means `target`."""
     upstream_method: bytes = b""
+    """The method sent upstream; empty means `method`. Never to or from HEAD: answers are read by `method`."""
     host_header: bytes = b""
     """The Host sent upstream; empty means what the Route and the Upstream say."""
     extra: list[Header] | None = None
@@ -319,6 +320,10 @@ class Exchange(msgspec.Struct, eq=False):
             self.texts,
             {},
         )
+
+    def overdue(self, now: float) -> bool:
+        """It takes longer than its Route allows; `now` is monotonic seconds."""
+        return self.route is not None and now - self.started > self.route.request_timeout
 
     def header(self, name: bytes) -> bytes | None:
         """The value of a request header (first line), None if it is not there. `name` in lower case."""

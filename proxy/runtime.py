@@ -127,9 +127,13 @@ class RuntimeBuilder:
     def _equip(
         self, compiled: CompiledRoute, route: Route, chains: ChainBuilder, pools: dict[str, UpstreamPool]
     ) -> None:
-        limit = route.body_bytes
+        limit, first_byte = route.body_bytes, route.first_byte_timeout
         compiled.chain = chains.for_route(route.name, route.api)
-        compiled.upstream = pools.get(route.upstream)
+        pool = compiled.upstream = pools.get(route.upstream)
+        if pool is not None:
+            compiled.first_byte_timeout = pool.config.first_byte_timeout if first_byte is None else first_byte
+        if route.request_timeout is not None:
+            compiled.request_timeout = route.request_timeout
         compiled.meter = self._metrics.route(route.api, route.name)
         compiled.labels = (route.api, route.name, self._snapshot.revision)
         compiled.plain = compiled.rewriter is None and route.redirect is None and not route.preserve_host

@@ -56,7 +56,8 @@ class RequestBody:
     def resume(self) -> None:
         """The client's turn."""
         limits, now = self._x.runtime.limits, monotonic()
-        slowest = self._started + limits.body_timeout + self.received / limits.body_min_rate
+        earned = self.received / limits.body_min_rate if limits.body_min_rate else 0
+        slowest = self._started + limits.body_timeout + earned
         self.deadline = min(now + limits.idle_timeout, slowest)
 
     def _refuse(self) -> None:

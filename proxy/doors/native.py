@@ -274,8 +274,6 @@ class NativeConnection(asyncio.Protocol):
         if x is not None and not x.finished:
             for part in parts:
                 self.core.request_body(x, part)
-        elif not body.complete:
-            self._discard(data)
         if body.complete:
             self._body_complete(body, x)
         elif not self.paused:

@@ -146,7 +146,7 @@ def admit(
 ) -> Response | None:
     """The same for a request that another server has parsed; names in lower case."""
     if method not in METHODS:
-        return refuse(405, "method-not-supported", "This method is not supported.")
+        return _not_supported()
     if len(headers) > runtime.limits.header_count:
         return _too_many(runtime)
     if not all(valid_header(name, value) for name, value in headers):
@@ -170,8 +170,15 @@ def _request_line(x: Exchange, line: bytes) -> Response | None:
     if method not in METHODS:
         if method.upper() in METHODS:
             return refuse(400, "malformed-request", "Methods are written in upper case.")
-        return refuse(405, "method-not-supported", "This method is not supported.")
+        return _not_supported()
     return None
+
+
+def _not_supported() -> Response:
+    """405 names the methods that are (RFC 9110 15.5.6)."""
+    response = refuse(405, "method-not-supported", "This method is not supported.")
+    response.headers.append((b"allow", b", ".join(sorted(METHODS))))
+    return response
 
 
 def _settle(

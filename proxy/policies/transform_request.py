@@ -13,6 +13,7 @@ from proxy.pipeline.policy import Invalid, Policy, PolicyConfig, Stage
 from proxy.pipeline.template import UnsafeValue
 
 _METHOD = re.compile(r"[A-Z]{3,20}")
+_UNSENT = ("CONNECT", "TRACE", "HEAD")
 _HOST = re.compile(r"([A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 
 
@@ -23,7 +24,8 @@ class TransformRequest(Policy):
     adds what is not there, `append` always adds a line or parameter. Values may hold `{client_ip}`,
     `{consumer}`, `{request_id}`, `{route}`, `{api}`, `{host}`, `{path}` and `{params.NAME}`, a part of the
     Route's template path; `{{` is a literal brace. Headers of the transport, and those by which the
-    gateway says who calls, cannot be set. Bodies are not changed. In observe mode nothing is changed.
+    gateway says who calls, cannot be set. Bodies are not changed. HEAD stays HEAD, and nothing else becomes
+    it: its answer has no body. In observe mode nothing is changed.
     """
 
     name = "transform-request"
@@ -81,7 +83,7 @@ class TransformRequest(Policy):
 
         def check(self) -> None:
             """All names, values and templates can be used."""
-            if self.method and (not _METHOD.fullmatch(self.method) or self.method in ("CONNECT", "TRACE")):
+            if self.method and (not _METHOD.fullmatch(self.method) or self.method in _UNSENT):
                 raise Invalid(f"{self.method!r} is not a method that can be sent.", "method")
             if self.host and not _HOST.fullmatch(self.host):
                 raise Invalid(f"{self.host!r} is not a host.", "host")
@@ -156,7 +158,7 @@ class TransformRequest(Policy):
         except UnsafeValue:
             return problem(500, "transform-unsafe-value", "The request cannot be passed on.")
         x.forward = forward
-        if self._method:
+        if self._method and x.method != b"HEAD":
             x.upstream_method = self._method
         if self._host:
             x.host_header = self._host

@@ -32,6 +32,8 @@ class CompiledRoute:
     """Api, Route and Revision, as each record of this Route says them."""
     upstream: Any = None
     body_bytes: int = 0
+    first_byte_timeout: float = 0.0
+    request_timeout: float = float("inf")
     plain: bool = False
     """Path and Host go upstream as they are; no redirect."""
 

@@ -7,6 +7,9 @@ import re
 from proxy.exchange import Exchange, UpstreamHead
 from proxy.http.lines import BadLine, LineReader, Special
 
+_WITH_CONTENT = frozenset((b"POST", b"PUT", b"PATCH"))
+"""Their requests say so even if they have no content (RFC 9110 8.6)."""
+
 
 class UnsafeHeader(Exception):
     """A header to be sent holds a line break: sending it would let one request become two."""
@@ -34,9 +37,11 @@ def request_head(x: Exchange, default_host: bytes) -> bytes:
 def _first_lines(x: Exchange, default_host: bytes) -> bytes:
     """All lines that follow from the client's head, the caller and the Instance."""
     block = b"".join([b"%b: %b\r\n" % pair for pair in x.forward])
-    framing = b"" if x.content_length == 0 and not x.websocket else _framing(x)
+    method = x.upstream_method or x.method
+    plain = x.content_length == 0 and not x.websocket and method not in _WITH_CONTENT
+    framing = b"" if plain else _framing(x)
     first = b"%b %b HTTP/1.1\r\nhost: %b\r\n%bx-forwarded-host: %b\r\n%b" % (
-        x.upstream_method or x.method,
+        method,
         x.upstream_target or x.target,
         x.host_header or default_host,
         block,

@@ -170,7 +170,7 @@ class Http1Connection(asyncio.Protocol):
         x.target_label = self.instance.label
         self.calls += 1
         now = x.sent_at = monotonic()
-        self.deadline = now + self.pool.first_byte_timeout
+        self.deadline = now + x.route.first_byte_timeout  # type: ignore[union-attr]
         x.call = self
         self.turn.departing.append((self.transport.write, head))
         if not self.turn.planned:
@@ -190,8 +190,9 @@ class Http1Connection(asyncio.Protocol):
         if self.chunked_request:
             self.send(self.transport.write, LAST_CHUNK)
         if self.answer is None and self.x is not None:
-            now = self.x.sent_at = monotonic()
-            self.deadline = now + self.pool.first_byte_timeout
+            x = self.x
+            now = x.sent_at = monotonic()
+            self.deadline = now + x.route.first_byte_timeout  # type: ignore[union-attr]
 
     def pause_reading(self) -> None:
         if not self.closed:
@@ -243,7 +244,7 @@ class Http1Connection(asyncio.Protocol):
         elif self.informational > MAX_INFORMATIONAL:
             self._fail(Cause.PROTOCOL, "too many 1xx answers")
         else:
-            self.deadline = monotonic() + self.pool.first_byte_timeout
+            self.deadline = monotonic() + x.route.first_byte_timeout  # type: ignore[union-attr]
             self.listener.upstream_informational(x, answer.status, answer.headers)
             if rest and self.x is x:
                 self.received(rest)

@@ -164,7 +164,7 @@ class Http2Connection:
     def await_answer(self, x: Exchange) -> None:
         """All that was to be sent is: the time of the first byte runs."""
         now = x.sent_at = monotonic()
-        self.deadline = now + self.pool.first_byte_timeout
+        self.deadline = now + x.route.first_byte_timeout  # type: ignore[union-attr]
 
     async def _run(self, x: Exchange, request: httpx.Request) -> None:
         try:

@@ -57,7 +57,6 @@ class UpstreamPool:
         self.config = config
         self.listener = listener
         self.metrics = metrics
-        self.first_byte_timeout = config.first_byte_timeout
         self.instances = [Instance(target, config) for target in config.targets]
         self.open = 0
         self.requests = 0
@@ -178,6 +177,18 @@ class UpstreamPool:
             x = self.waiting.popleft()
             if not x.finished:
                 self.listener.upstream_failed(x, Failure(Cause.FULL, sent=False))
+        self._end_overdue(now)
+
+    def _end_overdue(self, now: float) -> None:
+        """End what takes longer than its Route allows; no Instance is to blame for that."""
+        for x in [x for x in self.waiting if x.overdue(now)]:
+            self.waiting.remove(x)
+            self.listener.upstream_failed(x, Failure(Cause.TIMEOUT, sent=False))
+        for instance in self.instances:
+            for connection in [c for c in instance.connections if c.x is not None and c.x.overdue(now)]:
+                x = connection.x
+                connection.cancel()
+                self.listener.upstream_failed(x, Failure(Cause.TIMEOUT, sent=True))
 
     def close_idle(self, before: float = float("inf")) -> None:
         """Close connections that have been idle since a time before that."""

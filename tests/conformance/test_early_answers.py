@@ -79,3 +79,14 @@ def test_a_small_body_is_drained_and_the_connection_kept(early: Gateway) -> None
         assert client.read().body == b"GET /open/second"
     early.upstream.settle()
     assert all(seen.target != b"/open/smuggled" for seen in early.upstream.requests)
+
+
+def test_bodies_that_are_drained_do_not_add_up(early: Gateway) -> None:
+    body = bytes(30_000)
+    with early.connect() as client:
+        for _ in range(50):
+            client.send(head(b"POST", b"/shut", b"Content-Length: %d" % (2 * len(body))) + body)
+            assert client.read().status == 429
+            client.send(body)
+        client.send(get(b"/open/second"))
+        assert client.read().body == b"GET /open/second"

@@ -249,6 +249,14 @@ def test_a_route_takes_its_methods_and_no_others(shop: Gateway, payload: bytes) 
     _nowhere(shop, payload, 405)
 
 
+@pytest.mark.parametrize("method", [b"TRACE", b"CONNECT", b"FOO"])
+def test_a_method_that_is_not_supported_is_told_which_are(gateway: Gateway, method: bytes) -> None:
+    # RFC 9110 15.5.6
+    answer = gateway.refuses(head(method, b"/x"))
+    allowed = (answer.get(b"allow") or b"").split(b", ")
+    assert (answer.status, method in allowed, {b"GET", b"POST"} <= set(allowed)) == (405, False, True)
+
+
 def test_head_is_get_without_its_body(shop: Gateway) -> None:
     # T-C13
     assert shop.accepts(head(b"HEAD", b"/get-only/x")).method == b"HEAD"

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from proxy.config.snapshot import Limits
-from proxy.telemetry.record import CLIENT_ABORT, OK, UPSTREAM_ERROR
+from proxy.telemetry.record import CLIENT_ABORT, OK, TIMEOUT, UPSTREAM_ERROR
 from tests.conformance.client import Client
 from tests.gateway.doors import Gateway, GatewayFactory, snapshot
 from tests.upstreams import Service, answer, cut, early, flood, hang, pattern, slow_reader, stream
@@ -196,6 +196,65 @@ def test_answers_without_a_body(running: Gateway, upstream: Service, status: int
             assert (got.status, got.get(b"etag")) == (status, b'"x"')
             assert got.get(b"transfer-encoding") is None
             assert got.get(b"content-length") in (None, b"0") if status == 304 else True
+
+
+def test_a_204_has_no_length(running: Gateway, upstream: Service) -> None:
+    # RFC 9110 8.6, also after HEAD.
+    upstream.on("/204", answer(b"HTTP/1.1 204 X\r\ncontent-length: 5\r\n\r\n"))
+    for method in (b"GET", b"HEAD"):
+        status, headers, _ = raw(running, method + b" /204 HTTP/1.1\r\nhost: a.test\r\n\r\n", method)
+        assert (status, headers.get(b"content-length")) == (204, None)
+
+
+@pytest.mark.parametrize("line", [b"content-length: 0\r\n", b""])
+def test_a_post_without_a_body_says_so(running: Gateway, upstream: Service, line: bytes) -> None:
+    # RFC 9110 8.6; many servers answer 411 otherwise.
+    for method in (b"POST", b"PUT", b"PATCH"):
+        raw(running, method + b" /none-to-send HTTP/1.1\r\nhost: a.test\r\n" + line + b"\r\n")
+        assert upstream.last("/none-to-send").get(b"content-length") == b"0"
+    raw(running, b"GET /none-to-send HTTP/1.1\r\nhost: a.test\r\n\r\n")
+    assert upstream.last("/none-to-send").get(b"content-length") is None
+
+
+def test_bodies_without_a_minimum_rate(gateway: GatewayFactory, door: str, upstream: Service) -> None:
+    started = gateway(door, snapshot(upstream.port, limits=Limits(body_min_rate=0)))
+    with Client(started.port) as client:
+        client.send(b"POST /two-parts HTTP/1.1\r\nhost: a.test\r\ncontent-length: 8\r\n\r\n")
+        for part in (b"half", b"half"):
+            time.sleep(0.1)
+            client.send(part)
+        assert client.read().status == 200
+    assert upstream.last("/two-parts").body == b"halfhalf"
+
+
+@pytest.mark.parametrize("name", ["first_byte_timeout", "request_timeout"])
+def test_a_route_has_times_of_its_own(
+    gateway: GatewayFactory, door: str, upstream: Service, name: str
+) -> None:
+    upstream.on("/late", stream([2.0, b"late"]) if name == "request_timeout" else hang())
+    started = gateway(door, snapshot(upstream.port, route={name: 0.5}))
+    assert httpx.get(started.url + "/in-time").status_code == 200
+    began = time.monotonic()
+    if name == "first_byte_timeout":
+        assert httpx.get(started.url + "/late").status_code == 504
+    else:
+        with pytest.raises(httpx.RemoteProtocolError):
+            httpx.get(started.url + "/late")
+    assert 0.4 < time.monotonic() - began < 1.8
+    _, record = started.new_records(2)
+    assert (record.state, record.code) == (
+        TIMEOUT if name == "first_byte_timeout" else UPSTREAM_ERROR,
+        "upstream-timeout",
+    )
+
+
+def test_the_time_of_a_request_counts_from_its_head(
+    gateway: GatewayFactory, door: str, upstream: Service
+) -> None:
+    started = gateway(door, snapshot(upstream.port, route={"request_timeout": 0.5}))
+    with Client(started.port) as client:
+        client.send(b"POST /slowly HTTP/1.1\r\nhost: a.test\r\ncontent-length: 100\r\n\r\n" + b"x" * 50)
+        assert client.read().status == 504
 
 
 def test_an_answer_until_close(running: Gateway, upstream: Service) -> None:

@@ -51,6 +51,7 @@ ATTACHED: dict[str, list[tuple[str, dict[str, Any]]]] = {
             },
         )
     ],
+    "shape-method": [("transform-request", {"method": "POST"})],
     "shape-response": [
         (
             "transform-response",
@@ -241,6 +242,15 @@ def test_transform_request(running: Gateway, upstream: Service) -> None:
     assert call.get(b"x-from") == b"127.0.0.1"
     assert call.values(b"x-tag") == [b"mine", b"a", b"b"]
     assert call.get(b"host") == b"inside.test"
+
+
+def test_transform_request_leaves_head_as_it_is(running: Gateway, upstream: Service) -> None:
+    # An answer to anything else has a body, which nobody would expect on that connection.
+    with httpx.Client(base_url=running.url) as client:
+        for _ in range(2):
+            assert client.head("/shape-method").status_code == 200
+            assert upstream.calls[-1].method == b"HEAD"
+            assert client.get("/shape-method").json()["method"] == "POST"
 
 
 def test_transform_response(running: Gateway, upstream: Service) -> None:

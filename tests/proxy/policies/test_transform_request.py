@@ -88,6 +88,7 @@ def test_method_and_host() -> None:
     assert (x.method, x.upstream_method) == (b"GET", b"POST")
     assert x.host_header == b"inventory.internal:8080"
     assert x.upstream_query is None
+    assert transform({"method": "POST"}, make_exchange("HEAD")).upstream_method == b""
 
 
 def test_templates() -> None:
@@ -204,6 +205,7 @@ def test_identity_headers_can_be_taken_away_but_not_the_transports() -> None:
         ({"add_headers": {"x-a": "{}"}}, "add_headers.x-a"),
         ({"method": "post"}, "method"),
         ({"method": "CONNECT"}, "method"),
+        ({"method": "HEAD"}, "method"),
         ({"method": "GET /x"}, "method"),
         ({"host": "a b"}, "host"),
         ({"host": "a\r\nx: y"}, "host"),
