@@ -18,7 +18,7 @@ from proxy.identity.store import IdentityStore
 
 TITLE = "A million keys"
 FEW = 1_000
-GROUPS, MEASURED = 5, 500
+GROUPS, MEASURED = 21, 500
 CORES = (None, None)
 
 
