@@ -8,7 +8,7 @@ from consoles.ui.cells import Badge, Code, Link
 from consoles.ui.family import Family
 from consoles.ui.forms import Group, ObjectForm
 from consoles.ui.listing import Column
-from consoles.ui.node import target_health
+from consoles.ui.node import ejected_targets, target_health
 from consoles.ui.panels import Facts
 from consoles.ui.registry import link_to
 from proxy.models import Target
@@ -31,13 +31,15 @@ class TargetForm(ObjectForm):
 
 
 def health(target: Target) -> Badge:
-    """As this node's health checks see it."""
+    """As this node's health checks and workers see it."""
     state = target_health().get(target.upstream.name, {}).get(str(target))
     if target.weight == 0:
         return Badge("out of service", "secondary")
-    if state is None:
-        return Badge("not checked")
-    return Badge("healthy", "green") if state else Badge("unhealthy", "red")
+    if state is False:
+        return Badge("unhealthy", "red")
+    if workers := ejected_targets().get((target.upstream.name, str(target))):
+        return Badge(f"ejected by {workers:,} worker{'s' * (workers > 1)}", "orange")
+    return Badge("not checked") if state is None else Badge("healthy", "green")
 
 
 class Targets(Family):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from django import forms
 from django.db.models import QuerySet
 
@@ -14,14 +15,14 @@ from consoles.ui.forms import Group
 from consoles.ui.listing import Column, Filter
 from consoles.ui.nested import NestedForm
 from consoles.ui.panels import HIDE, Facts, Related
-from proxy.config.snapshot import HealthCheck
+from proxy.config.snapshot import HealthCheck, OutlierEjection
 from proxy.models import Route, Target, Upstream
 
 
 class UpstreamForm(NestedForm):
     """How to speak to a service."""
 
-    nested = {"health": HealthCheck}
+    nested = {"health": HealthCheck, "outlier": OutlierEjection}
     nested_help = {
         "health_path": "Asked for with GET at every Target.",
         "health_interval": "Seconds between two checks; 0 turns them off.",
@@ -29,11 +30,18 @@ class UpstreamForm(NestedForm):
         "health_healthy_after": "So many good checks in a row bring a Target back.",
         "health_unhealthy_after": "So many bad checks in a row take it out.",
         "health_statuses": "Statuses that are good.",
+        "outlier_failures": "Calls in a row that fail until a Target gets none for a while; 0 turns it off.",
+        "outlier_base_seconds": "How long the first time; the second time is twice as long, and so on, up to "
+        "five minutes. Good times make it shorter again.",
+        "outlier_max_percent": "Of the Targets in service, no more than this are out at a time. The last one "
+        "stays in any case.",
+        "outlier_statuses": "Answers that count as failures, from 500 to 599. Failed connections and answers "
+        "that do not come always do.",
     }
 
     class Meta:
         model = Upstream
-        fields = tuple(name for name in Upstream.shared if name != "health")
+        fields = tuple(name for name in Upstream.shared if name not in ("health", "outlier"))
         labels = {
             "tls_ca": "Own CA",
             "tls_verify": "Check the certificate",
@@ -62,6 +70,12 @@ class UpstreamForm(NestedForm):
             tuple(f"health_{name}" for name in HealthCheck.__struct_fields__),
             help="The node asks every Target and leaves out those that do not answer.",
         ),
+        Group(
+            "Ejection",
+            tuple(f"outlier_{name}" for name in OutlierEjection.__struct_fields__),
+            folded=True,
+            help="A Target that fails calls in a row gets none for a while, then is tried again.",
+        ),
         Group("Time", ("connect_timeout", "first_byte_timeout", "idle_timeout", "keepalive_timeout")),
         Group(
             "Connections and retries",
@@ -76,6 +90,12 @@ def checked(upstream: Upstream) -> Badge:
     """Whether its Targets are checked."""
     interval = (upstream.health or {}).get("interval", 0)
     return Badge(f"every {interval:g} s", "green") if interval else Badge("not checked")
+
+
+def ejection(upstream: Upstream) -> Badge:
+    """Whether Targets that fail are taken out."""
+    outlier = msgspec.convert(upstream.outlier or {}, OutlierEjection)
+    return Badge(f"after {outlier.failures} failures", "green") if outlier.failures else Badge("off")
 
 
 class Upstreams(Family):
@@ -124,6 +144,7 @@ class Upstreams(Family):
                 ("First byte", f"{row.first_byte_timeout:g} s"),
                 ("Standing still", f"{row.idle_timeout:g} s"),
                 ("Health check", checked(row)),
+                ("Ejection", ejection(row)),
                 (
                     "Health path",
                     (row.health or {}).get("path", "/") if (row.health or {}).get("interval") else HIDE,

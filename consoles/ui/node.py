@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import NamedTuple
 
 from django.conf import settings
 
+from proxy.telemetry.metrics import EJECTED, TARGET
+from proxy.telemetry.prometheus import totals
 from proxy.telemetry.status import STATE_NAMES, SlotStatus, read_all
+
+Ejected = dict[tuple[str, str], int]
+KEPT_SECONDS = 2.0
+_ejected: dict[Path, tuple[float, Ejected]] = {}
+"""What was read last, and until when it will do: it takes a look at all metrics of the node."""
 
 
 class NodeState(NamedTuple):
@@ -59,3 +67,17 @@ def target_health() -> dict[str, dict[str, bool]]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def ejected_targets() -> Ejected:
+    """Upstream name and Target label to the number of workers that send it nothing for now."""
+    place = folder() / "workers"
+    until, found = _ejected.get(place, (0.0, {}))
+    if until < time.monotonic():
+        try:
+            sums = totals(place)
+        except OSError:
+            sums = {}
+        found = {(key[1], key[2]): cells[EJECTED] for key, cells in sums.items() if key[0] == TARGET}
+        _ejected[place] = (time.monotonic() + KEPT_SECONDS, found)
+    return found

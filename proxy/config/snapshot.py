@@ -109,6 +109,19 @@ class HealthCheck(Frozen, frozen=True):
     statuses: tuple[int, ...] = (200, 204, 301, 302)
 
 
+class OutlierEjection(Frozen, frozen=True):
+    """Targets that fail calls in a row get none for a while; `failures` 0 turns it off.
+
+    A failure is a connection that does not come about or breaks before the answer, an answer that does not
+    begin in time or is no HTTP, or one with one of these statuses.
+    """
+
+    failures: int = 5
+    base_seconds: float = 30.0
+    max_percent: int = 50
+    statuses: tuple[int, ...] = (502, 503, 504)
+
+
 class Upstream(Frozen, frozen=True):
     """A service and its instances. `retries` counts further tries; `retry_budget` is a share of requests."""
 
@@ -129,6 +142,7 @@ class Upstream(Frozen, frozen=True):
     tls_ca: str = ""
     tls_server_name: str = ""
     health: HealthCheck = HealthCheck()
+    outlier: OutlierEjection = OutlierEjection()
 
 
 class Policy(Frozen, frozen=True):

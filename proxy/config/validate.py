@@ -15,7 +15,7 @@ from proxy.config.decode import decode
 from proxy.config.limits import check_limits
 from proxy.config.problem import Problem
 from proxy.config.routes import NO_API, compile_route
-from proxy.config.snapshot import HealthCheck, Target, Upstream, ValueMatch
+from proxy.config.snapshot import HealthCheck, OutlierEjection, Target, Upstream, ValueMatch
 from proxy.pipeline.expr import compile_condition
 from proxy.pipeline.policy import Invalid
 from proxy.pipeline.registry import decode_config, policies
@@ -140,6 +140,7 @@ def check_service(upstream: Upstream) -> Iterator[Problem]:
         yield from _named(owner, "host_header", fields.wrong_authority(upstream.host_header))
     yield from _upstream_tls(owner, upstream)
     yield from _health(owner, upstream.health)
+    yield from _outlier(owner, upstream.outlier)
 
 
 def _upstream_tls(owner: str, upstream: Upstream) -> Iterator[Problem]:
@@ -162,6 +163,14 @@ def _health(owner: str, health: HealthCheck) -> Iterator[Problem]:
         yield Problem(owner, "health.statuses", "needs at least one status")
     for index, status in enumerate(health.statuses):
         yield from _named(owner, f"health.statuses[{index}]", fields.out_of(status, 200, 599))
+
+
+def _outlier(owner: str, outlier: OutlierEjection) -> Iterator[Problem]:
+    yield from _named(owner, "outlier.failures", fields.out_of(outlier.failures, 0, 1_000))
+    yield from _named(owner, "outlier.base_seconds", fields.out_of(outlier.base_seconds, 0.1, MAX_SECONDS))
+    yield from _named(owner, "outlier.max_percent", fields.out_of(outlier.max_percent, 1, 100))
+    for index, status in enumerate(outlier.statuses):
+        yield from _named(owner, f"outlier.statuses[{index}]", fields.out_of(status, 500, 599))
 
 
 def check_target(target: Target) -> Iterator[Problem]:

@@ -13,7 +13,7 @@ from proxy.models.base import Editable
 
 
 class Upstream(Editable):
-    """How to speak to a service: protocol, TLS, deadlines, connections, retries, health check."""
+    """How to speak to a service: protocol, TLS, deadlines, connections, retries, health check, ejection."""
 
     name = models.CharField(max_length=100, unique=True)
     protocol = models.CharField(
@@ -35,6 +35,7 @@ class Upstream(Editable):
     tls_ca = models.TextField(blank=True)
     tls_server_name = models.CharField(max_length=255, blank=True)
     health = models.JSONField(default=dict, blank=True)
+    outlier = models.JSONField(default=dict, blank=True)
 
     class Meta:
         ordering = ["name"]
@@ -59,6 +60,7 @@ class Upstream(Editable):
         "tls_ca",
         "tls_server_name",
         "health",
+        "outlier",
     )
 
     def clean(self) -> None:

@@ -46,8 +46,10 @@ BYTES_IN = 2 * UPSTREAM
 BYTES_OUT = BYTES_IN + 1
 """Cells of a route: latency buckets and their sum, the same of the upstream, body bytes in and out."""
 
-ROUTE, CODE, POLICY, NAMED = "route", "code", "policy", "named"
-SIZES = {ROUTE: BYTES_OUT + 1, CODE: 1, POLICY: 1, NAMED: 1}
+ROUTE, CODE, POLICY, NAMED, TARGET = "route", "code", "policy", "named", "target"
+EJECTIONS, EJECTED = range(2)
+"""Cells of a Target of an Upstream: how often it was ejected, and whether it is (1) or not (0)."""
+SIZES = {ROUTE: BYTES_OUT + 1, CODE: 1, POLICY: 1, NAMED: 1, TARGET: EJECTED + 1}
 """How many cells a series of each kind takes."""
 
 OTHER = "_other"
@@ -119,6 +121,10 @@ class _Table:
                 self._end, self._next = end, cell + SIZES[key[0]]
         except ValueError:
             self._start_over()
+
+    def cells_of(self, kind: str) -> list[int]:
+        """The first cells of all series of a kind."""
+        return [cell for key, cell in self._cells.items() if key[0] == kind]
 
     def _start_over(self) -> None:
         """After a power cut the region may be damaged. Counters that begin at 0 again are a normal reset."""
@@ -195,6 +201,8 @@ class Metrics:
         self._table = _Table(status)
         self._named = {name: self._reserved(NAMED, name) for name in NAMES}
         self._other_route = self._reserved(ROUTE, OTHER, OTHER)
+        for cell in self._table.cells_of(TARGET):
+            self.numbers[cell + EJECTED] = 0  # this worker has ejected none yet
         self._policies: dict[tuple[str, str, str], int] = {}
 
     def route(self, api: str, route: str) -> RouteMeter:
@@ -211,6 +219,20 @@ class Metrics:
             self.numbers[self._policies[policy, label, outcome]] += 1
         except KeyError:
             self.numbers[self._policy_cell(policy, label, outcome)] += 1
+
+    def target_ejected(self, upstream: str, target: str) -> None:
+        """A Target gets no calls for a while."""
+        cell = self._target_cell(upstream, target)
+        self.numbers[cell + EJECTIONS] += 1
+        self.numbers[cell + EJECTED] += 1
+
+    def target_back(self, upstream: str, target: str) -> None:
+        """It takes part again."""
+        self.numbers[self._target_cell(upstream, target) + EJECTED] -= 1
+
+    def _target_cell(self, upstream: str, target: str) -> int:
+        cell = self._table.cell((TARGET, upstream, target))
+        return cell if cell is not None else self._overflow(self._reserved(TARGET, OTHER, OTHER))
 
     def route_cells(self, api: str, route: str) -> int:
         """The first cell of a route's series."""

@@ -14,11 +14,14 @@ from proxy.telemetry.metrics import (
     BYTES_IN,
     BYTES_OUT,
     CODE,
+    EJECTED,
+    EJECTIONS,
     NAMED,
     NAMES,
     POLICY,
     ROUTE,
     SIZES,
+    TARGET,
     UPSTREAM,
     Key,
     series,
@@ -48,6 +51,7 @@ def render(folder: Path) -> bytes:
     _requests(lines, sums)
     _routes(lines, sums)
     _policies(lines, sums)
+    _targets(lines, sums)
     _named(lines, sums)
     _slots(lines, read_all(folder))
     return ("\n".join(lines) + "\n").encode()
@@ -72,6 +76,8 @@ def _add(sums: Sums, status: WorkerStatus) -> None:
     try:
         for key, cell, _ in series(status.labels):
             values = status.numbers[cell : cell + SIZES[key[0]]].tolist()
+            if key[0] == TARGET and not status.alive:
+                values[EJECTED] = 0
             known = sums.get(key)
             sums[key] = values if known is None else [a + b for a, b in zip(known, values, strict=True)]
     except ValueError:
@@ -145,6 +151,16 @@ def _policies(lines: list[str], sums: Sums) -> None:
     _head(lines, name, "counter", "Requests that a policy refused, or in observe mode would have.")
     for key, cells in _of_kind(sums, POLICY):
         lines.append(f"{name}{{{_labels(('policy', 'label', 'outcome'), key)}}} {cells[0]}")
+
+
+def _targets(lines: list[str], sums: Sums) -> None:
+    targets = [(_labels(("upstream", "target"), key), cells) for key, cells in _of_kind(sums, TARGET)]
+    for name, kind, cell, help_text in (
+        ("tidegate_target_ejections_total", "counter", EJECTIONS, "Times that a worker ejected a target."),
+        ("tidegate_target_ejected", "gauge", EJECTED, "Workers that keep a target ejected now."),
+    ):
+        _head(lines, name, kind, help_text)
+        lines.extend(f"{name}{{{labels}}} {cells[cell]}" for labels, cells in targets)
 
 
 def _named(lines: list[str], sums: Sums) -> None:

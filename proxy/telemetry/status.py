@@ -85,6 +85,11 @@ class WorkerStatus:
         """Say that the worker lives."""
         self.numbers[HEARTBEAT] = time.monotonic_ns()
 
+    @property
+    def alive(self) -> bool:
+        """The worker has not stopped and its heartbeat is fresh."""
+        return _slot_status(0, self.numbers, time.monotonic_ns()).alive
+
     def close(self) -> None:
         """Unmap and let the slot go."""
         self.numbers.release()

@@ -123,7 +123,8 @@ def read_head(text: bytes) -> UpstreamHead:
 
 
 def _measure(head: UpstreamHead) -> None:
-    if head.length is not None and head.status >= 200 and head.status not in BODILESS:
+    """Those of 500 and more are not so simple: they may be held against the Instance."""
+    if head.length is not None and 200 <= head.status < 500 and head.status not in BODILESS:
         head.whole = head.length
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from proxy.exchange import Exchange, UpstreamHead
 from proxy.http.chunked import BadChunk, ChunkedBody
 from proxy.upstream.heads import BODILESS, MAX_HEAD_BYTES, BadAnswer, UnsafeHeader, read_head, request_head
+from proxy.upstream.outlier import own_fault
 from proxy.upstream.transport import Cause, Failure, Listener, RelayEnd
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ class Http1Connection(asyncio.Protocol):
             self._head(x, head, rest)
             return
         x.upstream_us = int((monotonic() - x.sent_at) * 1e6)
+        if self.instance.failures:
+            self.pool.outliers.answered(self.instance, head.status)
         self.x = None
         if head.keeps and x.body_done and not self.closed:
             self.pool.release(self)
@@ -227,6 +230,8 @@ class Http1Connection(asyncio.Protocol):
             self._informational(x, head, rest)
             return
         x.upstream_us = int((monotonic() - x.sent_at) * 1e6)
+        if self.instance.failures or head.status >= 500:
+            self.pool.outliers.answered(self.instance, head.status)
         if x.method == b"HEAD" or head.status in BODILESS:
             self._release(head.keeps and not rest)
             self.listener.upstream_whole(x, head, b"")
@@ -341,6 +346,8 @@ class Http1Connection(asyncio.Protocol):
             return
         x.call = None
         self.transport.abort()
+        if self.answer is None and cause is not Cause.STALE:
+            self.pool.outliers.failed(self.instance, cause.value)
         self.listener.upstream_failed(x, Failure(cause, sent=True, detail=detail))
 
     # -- a relay, after 101
@@ -349,6 +356,8 @@ class Http1Connection(asyncio.Protocol):
         if not x.websocket:
             self._fail(Cause.PROTOCOL, "an upgrade that nobody asked for")
             return
+        if self.instance.failures:
+            self.pool.outliers.answered(self.instance, answer.status)
         self.x = None
         self.deadline = NEVER
         x.upstream_us = int((monotonic() - x.sent_at) * 1e6)
@@ -407,14 +416,17 @@ class Http1Transport:
             connection = await self._open(instance)
         except (OSError, ValueError) as error:
             # ValueError: a host name that cannot be one.
+            cause = Cause.CONNECT_TIMEOUT if isinstance(error, TimeoutError) else Cause.CONNECT
             self.pool.metrics.bump("upstream_connect_errors")
+            if not own_fault(error):
+                self.pool.outliers.failed(instance, cause.value)
             self.pool.place_free()
             if not x.finished:
-                cause = Cause.CONNECT_TIMEOUT if isinstance(error, TimeoutError) else Cause.CONNECT
                 self.listener.upstream_failed(x, Failure(cause, sent=False))
             return
         self.pool.metrics.bump("upstream_connects")
         if connection.closed:
+            self.pool.outliers.failed(instance, Cause.CONNECT.value)
             if not x.finished:
                 self.listener.upstream_failed(x, Failure(Cause.CONNECT, sent=False))
         elif x.finished:

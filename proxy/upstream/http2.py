@@ -22,6 +22,7 @@ import httpx
 from proxy.exchange import Exchange, Header
 from proxy.http.lines import valid_header
 from proxy.upstream.heads import BadAnswer, UnsafeHeader, read_head, request_head
+from proxy.upstream.outlier import own_fault
 from proxy.upstream.tls import http2_context
 from proxy.upstream.transport import Cause, Failure, Listener
 
@@ -193,14 +194,16 @@ class Http2Connection:
         cause = _cause(error, event)
         if cause is Cause.BROKEN and self.calls > 1 and not self._answering:
             cause = Cause.STALE
-        self._fail(cause, str(error))
+        self._fail(cause, str(error), blame=not own_fault(error))
 
     # -- the answer
 
     async def _answer(self, x: Exchange, response: httpx.Response) -> None:
-        self._answering = True
         self._stream = response.extensions.get("network_stream")
         head = answer_head(response.status_code, response.headers.raw)
+        self._answering = True
+        if self.instance.failures or head.status >= 500:
+            self.pool.outliers.answered(self.instance, head.status)
         x.upstream_us = int((monotonic() - x.sent_at) * 1e6)
         idle = self.pool.config.idle_timeout
         self.deadline = monotonic() + idle
@@ -231,8 +234,10 @@ class Http2Connection:
         else:
             self.listener.upstream_whole(x, self._whole, b"")
 
-    def _fail(self, cause: Cause, detail: str = "") -> None:
+    def _fail(self, cause: Cause, detail: str = "", blame: bool = True) -> None:
         x, sent = self.x, self.sent
+        if x is not None and blame and not self._answering and cause is not Cause.STALE:
+            self.pool.outliers.failed(self.instance, cause.value)
         self._drop_call()
         if x is not None:
             x.call = None

@@ -10,6 +10,7 @@ from proxy.config.snapshot import Target, Upstream
 from proxy.exchange import Exchange
 from proxy.upstream.balancers import BALANCERS, Balancer
 from proxy.upstream.http1 import Http1Transport
+from proxy.upstream.outlier import Outliers
 from proxy.upstream.retry import RetryBudget
 from proxy.upstream.tls import client_context
 from proxy.upstream.transport import Cause, Failure, Listener, Transport
@@ -26,7 +27,19 @@ monotonic = time.monotonic
 class Instance:
     """One Target as this worker sees it: its connections and whether it may be used."""
 
-    __slots__ = ("connections", "healthy", "host_header", "idle", "label", "target", "weight")
+    __slots__ = (
+        "connections",
+        "ejected_until",
+        "ejections",
+        "failures",
+        "good_since",
+        "healthy",
+        "host_header",
+        "idle",
+        "label",
+        "target",
+        "weight",
+    )
 
     def __init__(self, target: Target, upstream: Upstream) -> None:
         self.target = target
@@ -39,6 +52,12 @@ class Instance:
         self.idle: deque[Any] = deque()
         self.connections: set[Any] = set()
         self.healthy = True
+        self.failures = 0
+        """Failed calls in a row. This and what follows is kept by `Outliers`."""
+        self.ejections = 0
+        self.ejected_until = 0.0
+        """A time of `monotonic`; 0 if it takes part."""
+        self.good_since = 0.0
 
     @property
     def in_flight(self) -> int:
@@ -62,6 +81,7 @@ class UpstreamPool:
         self.requests = 0
         self.waiting: deque[Exchange] = deque()
         self.budget = RetryBudget(config.retry_budget)
+        self.outliers = Outliers(self)
         self.transport: Transport = self._open_transport()
         self._usable: list[Instance] = []
         self._balancer: Balancer | None = None
@@ -78,10 +98,11 @@ class UpstreamPool:
     def rebalance(self) -> None:
         """Work out who takes part: the healthy Instances of the lowest priority number that has any.
 
-        With none healthy all of them are tried: a wrong health check must not take a service down.
+        Ejected ones do not. With none left all of them are tried: a wrong health check must not take a
+        service down.
         """
         able = [instance for instance in self.instances if instance.weight > 0]
-        usable = [instance for instance in able if instance.healthy] or able
+        usable = [one for one in able if one.healthy and not one.ejected_until] or able
         first = min((instance.target.priority for instance in usable), default=0)
         usable = [instance for instance in usable if instance.target.priority == first]
         self._usable = usable
@@ -142,6 +163,10 @@ class UpstreamPool:
     def release(self, connection: Any) -> None:
         """A connection is free again: the next waiting request takes it, else it is kept."""
         while self.waiting:
+            if connection.instance not in self._usable:
+                # Its place is for a connection to one that takes part.
+                connection.close()
+                return
             x = self.waiting.popleft()
             if not x.finished:
                 connection.start(x)
@@ -171,6 +196,8 @@ class UpstreamPool:
     def sweep(self, now: float) -> None:
         """Called a few times a second."""
         self.transport.sweep(now)
+        if self.outliers.known:
+            self.outliers.sweep(now)
         while self.waiting and (
             self.waiting[0].finished or now - self.waiting[0].started > self.config.first_byte_timeout
         ):
@@ -227,6 +254,7 @@ class UpstreamPools:
         """Retire the pools that the current Snapshot does not use; their calls end by themselves."""
         for upstream in [upstream for upstream in self._pools if upstream not in upstreams]:
             pool = self._pools.pop(upstream)
+            pool.outliers.retire()
             pool.close_idle()
             self._retiring[pool] = monotonic()
 

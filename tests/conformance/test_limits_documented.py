@@ -17,6 +17,7 @@ GATEWAY, _, UPSTREAM = TEXT.partition("## Of an Upstream")
 ROWS = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", GATEWAY, re.MULTILINE))
 NO_BOUND = {
     "name", "targets", "protocol", "algorithm", "host_header", "tls_verify", "tls_ca", "tls_server_name", "health",
+    "outlier",
 }  # fmt: skip
 
 

@@ -109,6 +109,7 @@ def test_all_that_is_wrong_is_said_at_once(world, editor):
         ("routes", {**ROUTE, "upstream": None}, "upstream"),
         ("upstreams", {"name": "a", "connect_timeout": "nan"}, "connect_timeout"),
         ("upstreams", {"name": "a", "health": {"path": "x"}}, "health"),
+        ("upstreams", {"name": "a", "outlier": {"max_percent": 0}}, "outlier"),
         ("upstreams", {"name": "a", "targets": [{"host": "a", "port": 0}]}, "targets[0].port"),
         ("upstreams", {"name": "a", "targets": [{"host": "a", "port": 1, "x": 1}]}, "targets[0].x"),
         ("upstreams", {"name": "a", "targets": [{"host": "a", "port": 1}] * 2}, "targets"),

@@ -36,6 +36,24 @@ def test_export_applies_to_itself():
     assert declarative.export(with_identities=True) == text
 
 
+def test_ejection_goes_through_file_draft_and_diff():
+    declarative.apply(SHOP)
+    text = SHOP.replace(
+        "  - name: products\n", "  - name: products\n    outlier: {failures: 9, statuses: []}\n", 1
+    )
+    assert declarative.apply(text) == [
+        '~ upstream products\n    outlier: (default) -> {"failures":9,"statuses":[]}'
+    ]
+    assert "failures: 9" in declarative.export()
+    products = next(one for one in draft_document().upstreams if one.name == "products")
+    assert (products.outlier.failures, products.outlier.statuses, products.outlier.max_percent) == (9, (), 50)
+    assert problems(text.replace("failures: 9", "failures: -9")) == [
+        (text[: text.index("outlier")].count("\n") + 1, "upstream products", "outlier.failures")
+    ]
+    declarative.apply(SHOP)
+    assert "outlier" not in declarative.export()
+
+
 def test_applying_twice_changes_nothing():
     declarative.apply(SHOP)
     assert declarative.apply(SHOP) == []

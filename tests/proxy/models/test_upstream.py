@@ -9,7 +9,9 @@ pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
 
 def test_a_good_one():
-    upstream = Upstream(name="products", health={"path": "/healthz", "interval": 5})
+    upstream = Upstream(
+        name="products", health={"path": "/healthz", "interval": 5}, outlier={"failures": 0, "statuses": []}
+    )
     upstream.full_clean()
     upstream.save()
     target = Target(upstream=upstream, host="::1", port=9001)
@@ -27,6 +29,11 @@ def test_a_good_one():
         ("retries", 99),
         ("health", {"path": "x"}),
         ("health", []),
+        ("outlier", {"failures": -1}),
+        ("outlier", {"base_seconds": 0}),
+        ("outlier", {"max_percent": 101}),
+        ("outlier", {"statuses": [404]}),
+        ("outlier", {"seconds": 3}),
         ("tls_ca", "x"),
     ],
 )

@@ -192,6 +192,6 @@ def test_a_broken_file_does_not_hide_the_others(tmp_path: Path) -> None:
 
 def test_every_name_is_documented_and_no_other(tmp_path: Path) -> None:
     names = set(re.findall(r"^# TYPE (\S+)", render(tmp_path).decode(), re.MULTILINE))
-    assert len(names) == len(NAMES) + len(GAUGES) + 1 + 6
+    assert len(names) == len(NAMES) + len(GAUGES) + 1 + 8
     documented = set(re.findall(r"^\| `(tidegate_\w+)", DOCUMENT.read_text(), re.MULTILINE))
     assert names == documented

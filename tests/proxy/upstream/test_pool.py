@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from proxy.config.snapshot import Target
+from proxy.config.snapshot import OutlierEjection, Target
 from proxy.node import HEALTH
 from tests.proxy.upstream.stage import (
     Gateway,
@@ -200,7 +200,7 @@ def test_a_retry_does_not_take_the_next_ones_turn(tmp_path: Path) -> None:
         async with (
             answering() as a,
             answering() as b,
-            running(tmp_path, service(dead, a, b, retry_budget=1.0)) as gateway,
+            running(tmp_path, service(dead, a, b, retry_budget=1.0, outlier=OutlierEjection(0))) as gateway,
         ):
             counts = await spread(gateway, 30, a, b)
             assert sum(counts) == 30
