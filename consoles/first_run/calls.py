@@ -58,7 +58,7 @@ class Call(NamedTuple):
     @property
     def why(self) -> str:
         """Why it failed, and what to do about it."""
-        words = reason(self.code, self.status, self.state, self.rule)
+        words = reason(self.code, self.status, self.state, self.rule).words
         advice = _ADVICE.get(self.code) or ("" if self.code else _BACKEND.get(self.status, ""))
         return f"{words}. {advice}".strip()
 

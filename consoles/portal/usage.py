@@ -16,7 +16,7 @@ from analytics.questions import Question, Scope, StatusClass, last, only
 from analytics.traffic_log import LogFilters
 from analytics.traffic_log import page as log_page
 from consoles.portal.pages import PortalPage
-from consoles.portal.reasons import reason
+from consoles.portal.reasons import Reason, reason
 from proxy.telemetry.record import CLIENT_ABORT
 
 RANGES = {
@@ -147,13 +147,13 @@ def _parts(bars: list[Bar], most: int) -> list[Part]:
     return found
 
 
-def _reasons(question: Question) -> list[tuple[str, int, int]]:
+def _reasons(question: Question) -> list[tuple[Reason, int, int]]:
     """Reason, status and number of those that the gateway refused or failed."""
-    found: Counter[tuple[str, int]] = Counter()
+    found: Counter[tuple[Reason, int]] = Counter()
     for group in queries.errors(question, SHOWN_REASONS):
         code, _, status = group.labels
         found[reason(code, int(status)), int(status)] += group.totals.count
-    return [(words, status, count) for (words, status), count in found.most_common()]
+    return [(why, status, count) for (why, status), count in found.most_common()]
 
 
 def failures(scope: Scope, start: float) -> list[dict[str, Any]]:

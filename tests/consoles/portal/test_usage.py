@@ -85,10 +85,12 @@ def test_the_chart_is_all_there_was():
     [
         (("rate-limit-exceeded", 429, 1, "5/minute by ip"), "Too many calls: the limit is 5/minute"),
         (("some-policy", 403, 1), "Some policy"),
+        (("upstream-timeout", 504, 0), "The service did not answer in time"),
+        (("", 504, 4), "The service did not answer in time"),
         (("", 500, 0), "The service answered with an error (500)"),
         (("", 404, 0), "The service has nothing there"),
         (("", 0, 2), "Your client closed the connection before the answer"),
     ],
 )
 def test_reasons_are_words_for_people(call, words):
-    assert reason(*call) == words
+    assert reason(*call).words == words
