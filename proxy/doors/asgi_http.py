@@ -31,6 +31,7 @@ from proxy.doors.asgi_heads import protocol as protocol_of
 from proxy.doors.asgi_types import Message, Receive, Scope, Send
 from proxy.doors.wire import UnsafeAnswer
 from proxy.exchange import Exchange, Header, UpstreamHead, problem
+from proxy.http.addresses import peer_ip
 from proxy.http.forwarded import origin_lines
 
 if TYPE_CHECKING:
@@ -316,6 +317,7 @@ async def serve(core: Core, exchanges: OpenExchanges, scope: Scope, receive: Rec
 @functools.lru_cache(maxsize=4096)
 def _sender(peer: str, scheme: str) -> tuple[str, str, bytes, bytes]:
     """Peer, client, scheme and origin lines of an exchange."""
+    peer = peer_ip(peer)
     address, name = peer.encode(), b"https" if scheme == "https" else b"http"
     return peer, peer, name, origin_lines(address, address, name)
 

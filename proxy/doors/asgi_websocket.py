@@ -18,6 +18,7 @@ from proxy.doors.asgi_heads import BadScope, answer_headers, request_target
 from proxy.doors.asgi_types import Message, Receive, Scope, Send
 from proxy.doors.wire import UnsafeAnswer
 from proxy.exchange import Exchange, Header, UpstreamHead, problem
+from proxy.http.addresses import peer_ip
 from proxy.http.forwarded import origin_lines
 from proxy.telemetry.record import CLIENT_ABORT, KILLED, OK, REJECTED, TIMEOUT, UPSTREAM_ERROR
 from proxy.websocket.frames import GOING_AWAY, INTERNAL_ERROR, NO_CODE, POLICY_VIOLATION, TOO_LARGE
@@ -89,7 +90,7 @@ class AsgiWebSocket:
         self.over = asyncio.Event()
         self._bytes_in = self._bytes_out = 0
         self._state, self._code = OK, ""
-        peer = (scope.get("client") or ("",))[0]
+        peer = peer_ip((scope.get("client") or ("",))[0])
         scheme = b"https" if scope.get("scheme") == "wss" else b"http"
         origin = origin_lines(peer.encode(), peer.encode(), scheme)
         self.x = Exchange(self, peer, peer, scheme, origin, monotonic(), chain=NO_CHAIN)

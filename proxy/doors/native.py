@@ -15,6 +15,7 @@ from proxy.core import NO_CHAIN
 from proxy.doors.native_websocket import NativeWebSocket
 from proxy.doors.wire import CLOSE, CONTINUE, LAST_CHUNK, STATUS_LINES, UnsafeAnswer, answer, chunk
 from proxy.exchange import Exchange, Header, Response, UpstreamHead, problem
+from proxy.http.addresses import peer_ip
 from proxy.http.chunked import BadChunk, ChunkedBody
 from proxy.http.forwarded import origin_lines
 
@@ -108,7 +109,7 @@ class NativeConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
-        self.peer = peer[0] if peer else ""
+        self.peer = peer_ip(peer[0]) if peer else ""
         self.origin = origin_lines(self.peer.encode(), self.peer.encode(), self.scheme)
         if self.listener.admit(self):
             self.deadline = monotonic() + self.listener.limits.header_timeout

@@ -34,6 +34,11 @@ def canonical_ip(text: str) -> str | None:
     return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
 
 
+def peer_ip(text: str) -> str:
+    """The address at the other end of a connection: IPv4 clients of a socket for both are IPv4 clients."""
+    return canonical_ip(text) or text
+
+
 def forwarded_ip(text: str) -> str | None:
     """The address in an element of `X-Forwarded-For` or `Forwarded`, None for anything else.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -37,6 +38,7 @@ apis:
           - {name: request-termination, config: {status: 200, body: "hello", content_type: text/plain}}
         redirect: {status: 302, path: /}
 """
+TAIL = ("traffic", "tail", "--no-follow", "--json")
 SLOW = """
 format: 1
 upstreams:
@@ -148,6 +150,22 @@ def test_a_publish_reaches_every_worker(product: Product) -> None:
     answers = {product.get("/hello").text for _ in range(20)}
     product.apply(HELLO)
     assert answers == {"changed"}
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+def test_on_a_socket_for_both_an_ipv4_client_has_its_own_address(make: Callable[..., Product]) -> None:
+    started = make(workers=1, TIDEGATE_HOST="::")
+    started.apply(
+        HELLO.replace(
+            "name: request-termination,",
+            """name: request-termination,
+             when: 'client_ip == "127.0.0.1"',""",
+        )
+    )
+    started.start()
+    assert started.get("/hello").text == "hello"
+    [record] = [json.loads(line) for line in started.manage(*TAIL).splitlines()]
+    assert record["client_ip"] == "127.0.0.1"
 
 
 def test_a_second_supervisor_is_refused(product: Product) -> None:

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from proxy.http.addresses import Networks, canonical_ip, forwarded_ip
+from proxy.http.addresses import Networks, canonical_ip, forwarded_ip, peer_ip
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,7 @@ from proxy.http.addresses import Networks, canonical_ip, forwarded_ip
 )
 def test_canonical(text: str, canonical: str | None) -> None:
     assert canonical_ip(text) == canonical
+    assert peer_ip(text) == (canonical or text)
 
 
 @pytest.mark.parametrize(
