@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -46,10 +47,15 @@ class RedisServer:
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
         until = time.monotonic() + 10
-        while not self.socket.exists():
+        # The socket is in its place a moment before anybody listens.
+        while not self._listens():
             assert process.poll() is None and time.monotonic() < until, "redis-server does not start"
             time.sleep(0.005)
         return process
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as caller:
+            return caller.connect_ex(str(self.socket)) == 0
 
     def kill(self) -> None:
         """End it as a crash would."""
