@@ -129,7 +129,7 @@ class Apps(Family):
             "Subscriptions",
             "subscriptions",
             lambda row: {"app": row},
-            columns=("app", "api", "plan", "status"),
+            columns=("id", "api", "plan", "status"),
             preset=lambda row: f"app={row.pk}",
             empty="No Subscriptions yet.",
         ),

@@ -80,7 +80,7 @@ class Audit(Family):
     """All entries."""
 
     model = AuditEntry
-    path, noun, plural = "audit", "entry", "Audit"
+    path, noun, plural, many = "audit", "entry", "Audit", "entries"
     icon, section, place = "history", "Changes", 30
     summary = "Every change that somebody made in the console, with both values. Secrets are not in it."
     draft = creatable = editable = deletable = False

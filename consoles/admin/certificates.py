@@ -9,7 +9,7 @@ from django import forms
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from consoles.ui.cells import Badge, Text
+from consoles.ui.cells import Badge, Snippet
 from consoles.ui.family import Family
 from consoles.ui.forms import Group, ObjectForm
 from consoles.ui.listing import Column, Filter
@@ -108,7 +108,7 @@ class Certificates(Family):
                 ("Serves", row.names),
                 ("State", expiry(row)),
                 ("Expires", row.expires_at),
-                ("Chain", Text(row.chain.strip())),
+                ("Chain", Snippet(row.chain.strip())),
                 ("Private key", "stored, never shown"),
             ),
             wide=True,

@@ -21,6 +21,7 @@ class DeveloperForm(ObjectForm):
     class Meta:
         model = Developer
         fields = ("email", "name", "active")
+        labels = {"email": "E-mail"}
         help_texts = {"active": "Off takes all their Apps out of service at once."}
 
     groups = (Group("", ("email", "name", "active")),)

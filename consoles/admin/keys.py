@@ -265,7 +265,7 @@ class Keys(Family):
                 ("What it is for", row.name),
                 ("State", state(row)),
                 ("Issued", row.created_at),
-                ("Expires", row.expires_at or "when it is revoked"),
+                ("Expires", row.expires_at or "never"),
                 ("Revoked", row.revoked_at),
             ),
             wide=True,

@@ -1,4 +1,4 @@
-"""The overview: what runs, what waits for somebody, what to do first."""
+"""The overview: what runs on this node, what waits for somebody, what to do first."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import datetime
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db.models import Count, Exists, QuerySet, Subquery
+from django.db.models import Count, Exists, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
@@ -14,6 +14,7 @@ from django.utils import timezone
 from msgspec.structs import astuple
 
 from analytics import queries
+from analytics.models import Position
 from analytics.questions import CLASSES, EVERYTHING, last
 from consoles.admin.certificates import WARN_DAYS, expiry
 from consoles.models import AuditEntry
@@ -27,6 +28,8 @@ SHOWN = 6
 RECENT_SECONDS = 300
 """What is said of "now" until the live view says it better."""
 LIMITS = ("rate-limit",)
+NODE_SEEN = datetime.timedelta(days=1)
+"""A node whose traffic was counted since then is there."""
 
 
 class Overview(Page):
@@ -42,6 +45,7 @@ class Overview(Page):
         context: dict[str, Any] = {"title": "Overview", "legend": legend}
         there = _there(request.user)
         context["pending_count"] = there["pending_count"]
+        context["several_nodes"] = there["spools"] > 1
         return self.answer({**context, **self._node(), **self._waiting(), **self._steps(there)})
 
     def _node(self) -> dict[str, Any]:
@@ -96,7 +100,8 @@ def _pending() -> QuerySet[Subscription]:
 
 
 def _there(user: Any) -> dict[str, Any]:
-    """What there is at all, and how many Subscriptions wait, in one query: that of the reader's own row."""
+    """What there is at all, how many Subscriptions wait, and how many nodes (each has one spool) have counted
+    traffic of late: in one query, that of the reader's own row."""
     kinds: dict[str, QuerySet[Any]] = {
         "api": Api.objects.all(),
         "route": Route.objects.all(),
@@ -107,9 +112,15 @@ def _there(user: Any) -> dict[str, Any]:
         "revision": Revision.objects.all(),
     }
     waiting = _pending().order_by().values("status").annotate(number=Count("pk")).values("number")
+    recent = Position.objects.filter(updated_at__gte=timezone.now() - NODE_SEEN).order_by()
+    spools = recent.annotate(all=Value(1)).values("all").annotate(number=Count("spool", distinct=True))
     exists = {name: Exists(rows) for name, rows in kinds.items()}
     own = get_user_model().objects.filter(pk=user.pk)
-    return own.values(**exists, pending_count=Coalesce(Subquery(waiting), 0)).get()
+    counts = {
+        "pending_count": Coalesce(Subquery(waiting), 0),
+        "spools": Coalesce(Subquery(spools.values("number")), 0),
+    }
+    return own.values(**exists, **counts).get()
 
 
 urlpatterns = [path("", Overview.as_view(), name="overview")]

@@ -44,7 +44,7 @@ class PlanForm(SellingForm):
 
 def _sold_on(row: Any) -> Any:
     """On how many Apis."""
-    return f"{row.api_count:,}" if row.api_count else Badge("sold on no Api", "yellow")
+    return row.api_count or Badge("sold on no Api", "yellow")
 
 
 class Plans(Family):
@@ -62,7 +62,7 @@ class Plans(Family):
         Column("name", "Name", link=True, sort="name"),
         Column("title", "Title", sort="title", wide=True),
         Column("approval", "Approval", lambda row: row.get_approval_display(), sort="approval"),
-        Column("api_count", "Sold on", _sold_on, sort="api_count"),
+        Column("api_count", "Sold on", _sold_on, sort="api_count", number=True),
         Column("policy_count", "Policies", sort="policy_count", number=True, wide=True),
         Column("subscription_count", "Subscriptions", sort="subscription_count", number=True),
     )

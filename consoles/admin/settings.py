@@ -67,7 +67,7 @@ class GatewayForm(NestedForm):
             low, high = BOUNDS[name]
             field = found[f"limits_{name}"]
             field.label = f"{label} ({unit})" if unit else label
-            field.help_text = f"From {low:,g} to {high:,.0f}. Usually {getattr(Limits(), name):,}."
+            field.help_text = f"From {low:,g} to {high:,.0f}. Usually {getattr(Limits(), name):,.12g}."
         return found
 
 
@@ -75,7 +75,7 @@ def _limits(row: Gateway) -> list[tuple[str, Any]]:
     found = []
     for name, (label, unit) in LABELS.items():
         value = row.limits.get(name, getattr(Limits(), name))
-        text = f"{value:,} {unit}".strip()
+        text = f"{value:,.12g} {unit}".strip()
         found.append((label, Badge(f"{text}, changed", "blue") if name in row.limits else text))
     return found
 

@@ -61,6 +61,19 @@ class PublicApi:
         return self.sunset_at is not None and self.sunset_at < datetime.datetime.now(datetime.UTC).date()
 
     @property
+    def lifetime(self) -> str:
+        """Since when it is deprecated and when it ends, as far as that is known; empty if it is not deprecated."""
+        if not self.deprecated:
+            return ""
+        parts = []
+        if self.deprecated_at is not None:
+            parts.append(f"deprecated {'from' if self.ahead else 'since'} {_day(self.deprecated_at)}")
+        if self.sunset_at is not None:
+            parts.append(f"{'its end was set to' if self.over else 'ends on'} {_day(self.sunset_at)}")
+        text = ", ".join(parts)
+        return text[:1].upper() + text[1:]
+
+    @property
     def origin(self) -> str:
         """Scheme, host and port that it is called at."""
         return origin_of(self.hosts)
@@ -202,8 +215,11 @@ class _Rate(msgspec.Struct):
 def _limits(policy: document.Policy) -> Iterator[str]:
     for raw in msgspec.convert(policy.config.get("limits") or [{"amount": 100}], list[_Rate]):
         period = f"a {raw.period}" if raw.every == 1 else f"in {raw.every} {raw.period}s"
-        amount = f"{raw.amount:,}".replace(",", "\u202f")
-        yield f"{amount} call{'' if raw.amount == 1 else 's'} {period}".replace("a hour", "an hour")
+        yield f"{raw.amount:,} call{'' if raw.amount == 1 else 's'} {period}".replace("a hour", "an hour")
+
+
+def _day(day: datetime.date) -> str:
+    return f"{day.day} {day:%B %Y}"
 
 
 def origin_of(hosts: tuple[str, ...]) -> str:

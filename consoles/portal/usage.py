@@ -116,7 +116,7 @@ def _share(totals: Totals) -> str:
 def _milliseconds(value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{value / 1000:.1f} ms" if value < 10_000 else f"{value / 1000:,.0f} ms".replace(",", "\u202f")
+    return f"{value / 1000:.1f} ms" if value < 10_000 else f"{value / 1000:,.0f} ms"
 
 
 def chart(timeline: Timeline) -> Chart:

@@ -147,7 +147,7 @@ class BulkPage(WritePage):
     ) -> HttpResponse:
         family = self.family
         impact = [(family.name(row), line) for row in rows[:NAMED] for line in family.impact(row)]
-        noun = family.noun if len(rows) == 1 else family.plural
+        noun = family.noun if len(rows) == 1 else family.several
         context = {
             "family": family,
             "title": f"Delete {len(rows)} {noun}" if rows else "Nothing to delete",
@@ -164,7 +164,7 @@ class BulkPage(WritePage):
 
     def _say(self, count: int, what: str, kept: list[Kept]) -> None:
         """What was done, and what was not and why, on the next page."""
-        noun = self.family.noun if count == 1 else self.family.plural
+        noun = self.family.noun if count == 1 else self.family.several
         hint = " It takes effect with the next publish." if self.family.draft and count else ""
         messages.success(self.request, f"{count} {noun} {what}{hint}")
         if kept:

@@ -107,7 +107,7 @@ def _bool(value: bool) -> SafeString:
 
 
 def _number(value: int) -> SafeString:
-    return format_html('<span class="number">{}</span>', f"{value:,}".replace(",", "\u202f"))
+    return format_html('<span class="number">{}</span>', f"{value:,}")
 
 
 def _float(value: float) -> SafeString:

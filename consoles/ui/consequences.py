@@ -71,5 +71,5 @@ def _kept(rows: set[Any]) -> Consequences:
 def _name(model: type[models.Model], number: int) -> str:
     family = family_of(model)
     if family is not None:
-        return family.noun if number == 1 else family.plural
+        return family.noun if number == 1 else family.several
     return str(model._meta.verbose_name if number == 1 else model._meta.verbose_name_plural)

@@ -84,6 +84,8 @@ class Family:
     path: ClassVar[str]
     noun: ClassVar[str]
     plural: ClassVar[str]
+    many: ClassVar[str] = ""
+    """Several of them within a sentence, unless that is `plural`."""
     icon: ClassVar[str] = "file-code"
     section: ClassVar[str] = ""
     place: ClassVar[int] = 50
@@ -108,6 +110,11 @@ class Family:
     deletable: ClassVar[bool] = True
     switch: ClassVar[Switch | None] = None
     """Unless it is one of the usual ones."""
+
+    @property
+    def several(self) -> str:
+        """The word for several of them within a sentence: capital only where the noun has one."""
+        return self.many or (self.plural if self.noun[:1].isupper() else self.plural.lower())
 
     def rows(self) -> models.QuerySet[Any]:
         """All objects with what lists and details show of them."""

@@ -102,7 +102,7 @@ class Related(Panel):
             "truncated": len(found) > SHOWN_ROWS,
             "more_url": family.url("list") + (f"?{self.more(row)}" if self.more else ""),
             "add_url": family.url("create") + preset if may_add else "",
-            "empty": self.empty or f"No {family.plural} yet.",
+            "empty": self.empty or f"No {family.several} yet.",
         }
 
 

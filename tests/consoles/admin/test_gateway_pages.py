@@ -6,6 +6,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from analytics.models import Position
 from consoles.models import AuditEntry, Membership, Role
 from proxy.models import Api, App, Certificate, Gateway, Route, Subscription
 from tests.consoles.people import browser, errors_of, member
@@ -209,7 +210,9 @@ def test_a_member_is_added_with_a_password_shown_once():
         and Membership.objects.get(user__username="nina").role == Role.EDITOR
     )
     assert password not in str(list(AuditEntry.objects.values_list("changes", flat=True)))
-    assert "username" in errors_of(client.post(reverse("console:members-create"), data))
+    for taken in ("nina", "Nina", "\uff4e\uff49\uff4e\uff41", "\ufdfa" * 20):
+        refused = client.post(reverse("console:members-create"), {**data, "username": taken})
+        assert "username" in errors_of(refused)
 
 
 def test_the_last_owner_stays_one():
@@ -269,3 +272,18 @@ def test_pages_say_where_one_is_in_the_menu():
     Api.objects.create(slug="a")
     page = browser().get(reverse("console:apis-list")).content.decode()
     assert page.count('aria-current="page"') == 1
+
+
+def test_the_overview_says_which_node_now_is_about(settings):
+    settings.NODE_NAME = "harbour-1"
+    make_world()
+    url, old = reverse("console:overview"), timezone.now() - datetime.timedelta(days=2)
+    Position.objects.create(name="one", spool="a")
+    Position.objects.create(name="other", spool="b", updated_at=old)
+    alone = browser("vera").get(url).content.decode()
+    assert "on node harbour-1<" in alone
+    Position.objects.filter(name="other").update(updated_at=timezone.now())
+    assert (
+        "on node harbour-1 alone; the traffic below is that of all nodes"
+        in browser("vera").get(url).content.decode()
+    )
