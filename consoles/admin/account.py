@@ -13,7 +13,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render, resolve_url
 from django.urls import path, reverse
 from django.utils.decorators import method_decorator
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -22,7 +21,7 @@ from django_ratelimit.core import is_ratelimited
 from consoles import audit
 from consoles.admin.first_run import landing
 from consoles.models import Membership, Role
-from consoles.ui.pages import Page
+from consoles.ui.pages import Page, local
 
 ATTEMPTS = {"ip": "20/5m", "name": "10/5m"}
 """Signing in is tried so often at most: by one address, and for one name."""
@@ -36,8 +35,7 @@ def _name(group: str, request: HttpRequest) -> str:
 def safe_next(request: HttpRequest, fallback: str) -> str:
     """Where the form says to go next, if that is on this site."""
     url = request.POST.get("next", "") or request.GET.get("next", "")
-    allowed = url_has_allowed_host_and_scheme(url, {request.get_host()}, request.is_secure())
-    return url if allowed else resolve_url(fallback)
+    return local(request, url) or resolve_url(fallback)
 
 
 def dressed(form: forms.BaseForm) -> forms.BaseForm:

@@ -220,6 +220,12 @@ class Apis(Family):
         view = RequireSubscription.as_view()
         return [path("apis/<int:pk>/subscription/", view, name="apis-subscription")]
 
+    def kept(self, row: Api) -> str:
+        """Its Subscriptions would end at once, while it is live, and come back with no rollback."""
+        count = row.subscriptions.filter(status__in=Subscription.LIVE).count()
+        who = f"{count} App{' is' if count == 1 else 's are'}"
+        return f"{who} subscribed to it. Retire it, or close the Subscriptions first." if count else ""
+
     def impact(self, row: Api) -> list[str]:
         """What the database does not say."""
         count = row.plans.count()

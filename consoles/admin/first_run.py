@@ -14,7 +14,6 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import path, reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 
 from consoles import audit
 from consoles.admin.selling import open_to_any_key
@@ -25,7 +24,7 @@ from consoles.models import Membership, Role
 from consoles.ui.changing import REFUSED
 from consoles.ui.menu import Entry
 from consoles.ui.node import node_state
-from consoles.ui.pages import Page
+from consoles.ui.pages import Page, local
 from consoles.ui.unpublished import signature, unpublished_changes
 from proxy.config.publish import PublishRefused
 from proxy.identity.issue import KeyRefused, issue_key
@@ -104,7 +103,7 @@ class AddApi(StepPage):
     def get(self, request: HttpRequest) -> HttpResponse:
         """The form, filled in with the demo's backend where it runs."""
         pk = request.GET.get("api", "")
-        api = Api.objects.filter(pk=pk).first() if pk.isdigit() and len(pk) < 10 else None
+        api = Api.objects.filter(pk=pk).first() if pk.isascii() and pk.isdigit() and len(pk) < 10 else None
         backend = steps.demo_backend()
         initial = {"name": "My first Api", "base_path": "/first", "backend": backend} if backend else {}
         if Api.objects.filter(slug="my-first-api").exists():
@@ -366,9 +365,7 @@ class PublishStep(Page):
 
     def post(self, request: HttpRequest) -> HttpResponseBase:
         """If the draft is still the one that was looked at."""
-        url = request.POST.get("next", "")
-        allowed = url_has_allowed_host_and_scheme(url, {request.get_host()}, request.is_secure())
-        back = url if allowed else reverse("console:first-run")
+        back = local(request, request.POST.get("next", "")) or reverse("console:first-run")
         if request.POST.get("seen") != signature():
             messages.warning(
                 request, "The draft has changed since you looked at it. Look again, then publish."

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib.auth import get_user_model
+from django.contrib.auth.forms import UsernameField
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -63,7 +64,7 @@ class MemberForm(ObjectForm):
 class NewMemberForm(ObjectForm):
     """Name and role of somebody new; the password is generated."""
 
-    username = forms.CharField(
+    username = UsernameField(
         label="Name", max_length=150, validators=[User.username_validator], help_text="To sign in with."
     )
     email = forms.EmailField(label="E-mail", required=False)
@@ -75,6 +76,13 @@ class NewMemberForm(ObjectForm):
 
     groups = (Group("", ("username", "email", "role")),)
     lead = "A password is generated and shown to you once; the member can change it after signing in."
+
+    def clean_username(self) -> str:
+        """Not that of another account, in whatever case."""
+        name = str(self.cleaned_data["username"])
+        if User.objects.filter(username__iexact=name).exists():
+            raise ValidationError("There is an account of this name already.")
+        return name
 
 
 class AddMember(CreatePage):

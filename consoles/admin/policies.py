@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -61,6 +62,7 @@ class PolicyForm(NestedForm):
     kind: ClassVar[type[pipeline.Policy]]
     scope: ClassVar[str]
     show_as: ClassVar[str] = "form"
+    unread: Sequence[str] = ()
 
     class Meta:
         model = Policy
@@ -115,6 +117,7 @@ class PolicyForm(NestedForm):
 
     def _collect(self, column: str, kind: type[msgspec.Struct]) -> None:
         if self.show_as == "form":
+            self.unread = [name for name in self._nested_names(column) if self._is_unread(name)]
             super()._collect(column, kind)
             return
         try:
@@ -128,6 +131,10 @@ class PolicyForm(NestedForm):
             self.add_error("config_yaml", "Must be a mapping: name: value, one a line.")
             return
         self.instance.config = found or {}
+
+    def _is_unread(self, name: str) -> bool:
+        """Something was written there that the config does not have: it is wrong, or somebody else changed it."""
+        return any(error.code != "required" for error in self.errors.as_data().get(name, ()))
 
     def home_of(self, name: str, text: str) -> tuple[str, str]:
         """As YAML there is but one field."""
@@ -314,22 +321,27 @@ class Policies(Family):
         return form_for(kind, scope, show_as)
 
     def bound_form(self, row: Policy | None, data: Any) -> ObjectForm:
-        """As sent; with `show_as` the same values in the other form."""
+        """As sent; with `show_as` the same values in the other form, unless some of them would be lost by that."""
         form = super().bound_form(row, data)
         other = data.get("show_as")
         if other not in ("yaml", "form"):
             return form
+        changed = data.copy()
+        changed["as"] = other
+        kind = self.form_class(row, changed)
+        stored = kind(instance=row)._stored
         form.is_valid()
+        if form.conflicts or form.unread:
+            return form
         config = form.instance.config
         fresh: Policy = form.instance
         initial = {name: value for name, value in form.cleaned_data.items() if not name.startswith("config_")}
         if other == "form" and form.errors.get("config_yaml"):
             return form
-        changed = data.copy()
-        changed["as"] = other
-        kind = self.form_class(row, changed)
         fresh.config = config
-        return kind(instance=fresh, initial=initial)
+        shown = kind(instance=fresh, initial=initial)
+        shown._stored = stored  # what is seen is what is stored: these values are still one's own
+        return shown
 
     def title(self, row: Policy) -> str:
         """Its label, or its name."""

@@ -72,7 +72,10 @@ class NewMemberSerializer(Strict):
     role = RoleField(required=False, default=Role.VIEWER)
 
     def validate_username(self, value: str) -> str:
-        """Not that of another account."""
+        """Not that of another account, in the form in which it is stored."""
+        value = User.normalize_username(value)
+        if len(value) > 150:
+            raise ValidationError([ErrorDetail("Is longer than 150 characters.", code="max_length")])
         if User.objects.filter(username__iexact=value).exists():
             raise ValidationError([ErrorDetail("There is an account of this name already.", code="unique")])
         return value

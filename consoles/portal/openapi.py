@@ -17,12 +17,16 @@ from consoles.portal.schemas import Resolver, SchemaRow, describe, mapping, rows
 
 MAX_JSON = 2_000_000
 MAX_YAML = 500_000
+MAX_VALUES = 2_000_000
+"""More than JSON of `MAX_JSON` characters can hold."""
 MAX_OPERATIONS = 300
 MAX_PARAMETERS = 60
 MAX_ANSWERS = 30
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 _PLACES = ("path", "query", "header")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_NEITHER = (ValueError, TypeError, LookupError, AttributeError, yaml.YAMLError)
+"""What PyYAML raises: `!!bool maybe` is a KeyError."""
 _NAME = re.compile(r"[^a-z0-9]+")
 
 
@@ -106,11 +110,24 @@ def _load(text: str) -> dict[str, Any]:
         raise Unreadable("It is too large.")
     try:
         found = json.loads(text) if is_json else yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe loader
-    except (ValueError, TypeError, yaml.YAMLError):
+    except _NEITHER:
         raise Unreadable("It is neither JSON nor YAML.") from None
+    if _values(found, {}) > MAX_VALUES:
+        raise Unreadable("Its aliases make it too large, or it is a part of itself.")
     if not isinstance(found, dict) or not isinstance(found.get("paths"), dict):
         raise Unreadable("It has no paths.")
     return found
+
+
+def _values(value: Any, known: dict[int, int]) -> int:
+    """How many values it holds, those of an alias as often as it is used."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = MAX_VALUES  # what holds itself has no end
+        inner = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_values(one, known) for one in inner)
+    return known[id(value)]
 
 
 def _reference(whole: dict[str, Any]) -> Reference:

@@ -10,13 +10,12 @@ from django.db import transaction
 from django.db.models import ProtectedError, RestrictedError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
-from django.utils.http import url_has_allowed_host_and_scheme
 
 from consoles import access, audit
 from consoles.models import AuditEntry, Role
 from consoles.ui.consequences import Consequences, consequences_of
 from consoles.ui.forms import ObjectForm
-from consoles.ui.pages import FamilyPage
+from consoles.ui.pages import FamilyPage, local
 
 REFUSED = 422
 
@@ -150,8 +149,7 @@ def _last_editor(request: HttpRequest, row: Any) -> str:
 
 
 def _next(request: HttpRequest) -> str:
-    url = request.POST.get("next", "")
-    return url if url_has_allowed_host_and_scheme(url, {request.get_host()}, request.is_secure()) else ""
+    return local(request, request.POST.get("next", ""))
 
 
 class DeletePage(WritePage):

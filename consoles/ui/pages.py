@@ -10,6 +10,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import get_object_or_404, render, resolve_url
 from django.utils.cache import patch_vary_headers
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views import View
 
 from consoles import access
@@ -83,6 +84,12 @@ class FamilyPage(Page):
     def row(self, pk: int) -> Any:
         """The object, or 404."""
         return get_object_or_404(self.family.rows(), pk=pk)
+
+
+def local(request: HttpRequest, url: str) -> str:
+    """The URL if it is a path of this site, else nothing; `redirect` takes a bare word for the name of a view."""
+    allowed = url_has_allowed_host_and_scheme(url, {request.get_host()}, request.is_secure())
+    return url if allowed and url.startswith("/") else ""
 
 
 def layout(request: HttpRequest) -> dict[str, Any]:

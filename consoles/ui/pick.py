@@ -42,6 +42,12 @@ class PickField(forms.ModelChoiceField):
         )
         self.path = path
 
+    def to_python(self, value: Any) -> Any:
+        """The row; PostgreSQL refuses to look for NUL."""
+        return super().to_python(
+            value.replace("\0", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value
+        )
+
     def prepare_value(self, value: Any) -> Any:
         """The name, of a row or its key."""
         if isinstance(value, int):
@@ -59,7 +65,7 @@ def adapt(form: forms.BaseForm) -> None:
             continue
         form.fields[name] = PickField(field, family.path)
         given = form.initial.get(name)
-        if isinstance(given, str) and given.isascii() and given.isdigit():
+        if isinstance(given, str) and given.isascii() and given.isdigit() and len(given) < 19:
             form.initial[name] = int(given)
 
 

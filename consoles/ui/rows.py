@@ -25,7 +25,7 @@ class Rows(forms.Widget):
         if isinstance(data.get(name), list):
             return data.get(name)
         count = str(data.get(f"{name}-rows", ""))
-        number = min(int(count), self.most + 1) if count.isascii() and count.isdigit() else 0
+        number = min(int(count[:6]), self.most + 1) if count.isascii() and count.isdigit() else 0
         return [
             {
                 part: field.widget.value_from_datadict(data, files, f"{name}-{index}-{part}")
@@ -101,7 +101,7 @@ class RowsField(forms.Field):
             row for row in value or [] if any(row.get(name) not in (None, "", []) for name in self._telling)
         ]
         if len(rows) < self.least:
-            raise forms.ValidationError(f"Give at least {self.least}.")
+            raise forms.ValidationError(f"Give at least {self.least}.", code="required")
         if len(rows) > self.most:
             raise forms.ValidationError(f"Give {self.most} at most.")
         found, problems = [], []

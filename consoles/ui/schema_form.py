@@ -15,6 +15,7 @@ from django import forms
 
 from consoles.ui.fields import Lines, NumbersField, PairsField, TextLinesField
 from consoles.ui.rows import RowsField
+from proxy.config.yaml_text import BadYaml, Parsed
 
 Schema = dict[str, Any]
 _EXTENDED = 300
@@ -166,8 +167,8 @@ class YamlField(forms.CharField):
         if not isinstance(value, str):
             return value
         try:
-            return yaml.safe_load(value) if value.strip() else None
-        except yaml.YAMLError as error:
+            return Parsed(value).data
+        except BadYaml as error:
             raise forms.ValidationError(f"This is no YAML: {error}") from None
 
     def prepare_value(self, value: Any) -> Any:

@@ -101,10 +101,14 @@ def problems_of_identities(wanted: Identities, whole: document.Document) -> list
 def _developers(rows: tuple[DeveloperEntry, ...]) -> Iterator[Problem]:
     yield from _twice("developer", "email", (row.email for row in rows))
     for row in rows:
+        if len(row.email) > 254:
+            yield Problem(f"developer {row.email}", "email", "is longer than 254 characters")
         try:
             validate_email(row.email)
         except ValidationError:
             yield Problem(f"developer {row.email}", "email", "is not an e-mail address")
+        if reason := fields.wrong_text(row.name, 200):
+            yield Problem(f"developer {row.email}", "name", reason)
 
 
 def _apps(wanted: Identities) -> Iterator[Problem]:
@@ -116,6 +120,8 @@ def _apps(wanted: Identities) -> Iterator[Problem]:
         owner = f"app {row.name}"
         if reason := fields.wrong_name(row.name):
             yield Problem(owner, "name", reason)
+        if reason := fields.wrong_text(row.title, 200):
+            yield Problem(owner, "title", reason)
         if row.developer and row.developer not in known:
             yield Problem(owner, "developer", f"there is no developer {row.developer!r}")
         try:

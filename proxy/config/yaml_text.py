@@ -71,7 +71,15 @@ class Parsed:
             return self._mapping(node, path, around)
         if isinstance(node, yaml.SequenceNode):
             return [self._build(item, f"{path}[{index}]", around) for index, item in enumerate(node.value)]
-        return self._loader.construct_object(node)
+        return self._scalar(node, line)
+
+    def _scalar(self, node: Any, line: int) -> Any:
+        """PyYAML's constructors raise whatever they run into: `!!bool maybe` is a KeyError."""
+        try:
+            return self._loader.construct_object(node)
+        except (ValueError, LookupError, AttributeError):
+            kind = node.tag.rpartition(":")[2]
+            raise BadYaml(f"{node.value[:40]!r} is no {kind}", line) from None
 
     def _mapping(self, node: Any, path: str, around: tuple[int, ...]) -> dict[str, Any]:
         found: dict[str, Any] = {}

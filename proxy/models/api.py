@@ -8,6 +8,7 @@ from django.db import models
 from proxy.config import document
 from proxy.config.validate import check_api
 from proxy.models.base import NEWEST, Editable
+from proxy.models.subscription import check_name
 
 
 class Api(Editable):
@@ -63,6 +64,7 @@ class Api(Editable):
     def clean(self) -> None:
         """Check the fields as a document would be checked."""
         self.check_as(document.Api, check_api)
+        check_name(self, "slug")
 
     def named_relations(self) -> dict[str, list[str]]:
         """The Plans that it is sold under, by name, for the audit."""

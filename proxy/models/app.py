@@ -58,6 +58,14 @@ class App(Synced):
     class Meta:
         ordering = ["name"]
 
+    def clean(self) -> None:
+        """A name that policies go by stays: the draft would follow it, and what is live would not."""
+        stored = App.objects.filter(pk=self.pk).values_list("name", flat=True).first()
+        if stored not in (None, self.name) and self.policies.exists():
+            raise ValidationError(
+                {"name": "It has policies of its own: its name stays. Change its title instead."}
+            )
+
     def __str__(self) -> str:
         return self.title or self.name
 

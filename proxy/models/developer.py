@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import DEFAULT_DB_ALIAS, models, transaction
 from django.utils import timezone
 
@@ -39,3 +40,8 @@ class Developer(models.Model):
             super().save(*args, **{**options, "using": using})
             if known:
                 self.apps.using(using).touch()
+
+    def clean(self) -> None:
+        """One address is one person, in upper or lower case: the portal signs in by it."""
+        if Developer.objects.exclude(pk=self.pk).filter(email__iexact=self.email).exists():
+            raise ValidationError({"email": "There is a Developer of this address already."})

@@ -9,6 +9,7 @@ from proxy.config import document
 from proxy.config.validate import check_plan
 from proxy.models.api import Api
 from proxy.models.base import Editable
+from proxy.models.subscription import check_name
 
 
 class Plan(Editable):
@@ -36,6 +37,7 @@ class Plan(Editable):
     def clean(self) -> None:
         """Check the fields as a document would be checked."""
         self.check_as(document.Plan, check_plan)
+        check_name(self, "name")
 
     def as_document(self) -> document.Plan:
         """The Plan by name, without its policies and what it is sold on."""

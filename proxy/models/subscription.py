@@ -45,6 +45,9 @@ class Subscription(Synced):
             ),
         ]
 
+    LIVE = (Status.PENDING, Status.ACCEPTED, Status.PAUSED)
+    """Those that there is one of for an App and an Api, at most."""
+
     def clean(self) -> None:
         """A Plan is sold on its Apis only; what was subscribed when it was stays so."""
         if self.api_id is None or self.plan_id is None or self.plan.sells(self.api):
@@ -60,6 +63,23 @@ class Subscription(Synced):
 @receiver(post_delete, sender=Subscription)
 def _leave_trace(instance: Subscription, using: str, **_: object) -> None:
     IdentityRemoval.record(IdentityRemoval.Kind.SUBSCRIPTION, str(instance.app_id).encode(), using)
+
+
+def check_name(row: Any, field: str) -> None:
+    """Raise ValidationError for another name of what Apps are subscribed to.
+
+    The nodes know it by that name: of Subscriptions they hear at once, of the draft with the next publish. What
+    is between would be no Subscription to what is live.
+    """
+    stored = type(row)._default_manager.filter(pk=row.pk).values_list(field, flat=True).first()
+    if (
+        stored in (None, getattr(row, field))
+        or not row.subscriptions.filter(status__in=Subscription.LIVE).exists()
+    ):
+        return
+    raise ValidationError(
+        {field: f"Apps are subscribed to {stored}: its name stays. Change its title instead."}
+    )
 
 
 _NAMED_BY = {"api": "slug", "plan": "name"}

@@ -47,9 +47,13 @@ def test_signing_in_leads_on_and_is_written_down(vera):
     assert cookie["httponly"] and cookie["samesite"] == "Lax"
 
 
-@pytest.mark.parametrize("url", ["https://evil.example/", "//evil.example/", "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "url", ["https://evil.example/", "//evil.example/", "javascript:alert(1)", "word", "\0"]
+)
 def test_nobody_is_sent_away_from_here(vera, url):
     assert sign_in(browser("nobody"), next=url)["Location"] == reverse("console:overview")
+    there = browser().get(reverse(SIGN_IN), {"next": url})
+    assert there.status_code == 302 and there["Location"] == reverse("console:overview")
 
 
 @pytest.mark.parametrize(("name", "password"), [("vera", "wrong"), ("unknown", PASSWORD), ("", "")])

@@ -300,6 +300,8 @@ def test_an_installation_in_use_has_no_first_run():
 def test_an_api_that_is_gone_is_not_found():
     for name in ("call", "protect", "limit", "portal"):
         assert browser().get(reverse(f"console:first-run-{name}", args=[999])).status_code == 404
+    for pk in ("999", "\u00b2", "x"):
+        assert browser().get(reverse("console:first-run"), {"api": pk}).status_code == 200
 
 
 def test_commands_are_safe_to_paste():

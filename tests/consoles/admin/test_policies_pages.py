@@ -87,6 +87,14 @@ def test_rows_of_a_list():
     ]
 
 
+@pytest.mark.parametrize("count", ["9" * 5000, "-1", "\u00b2", "x", ""])
+def test_a_forged_number_of_rows_is_no_error(count):
+    client = browser("eddie")
+    form = client.get(reverse(NEW), {"name": "rate-limit"}).context["form"]
+    answer = client.post(reverse(NEW), sent(form, **{"config_limits-rows": count}))
+    assert answer.status_code in (302, 422)
+
+
 def test_the_policys_own_rules_speak_beside_the_field():
     client = browser("eddie")
     form = client.get(reverse(NEW), {"name": "rate-limit"}).context["form"]
@@ -149,3 +157,43 @@ def test_an_unknown_policy_leads_to_the_catalogue():
     client = browser("eddie")
     assert "Choose where" in client.get(reverse(NEW), {"name": "nonsense"}).content.decode()
     assert "Choose where" in client.post(reverse(NEW), {"name": "nonsense"}).content.decode()
+
+
+@pytest.fixture
+def two_open():
+    """Two who have the form of one policy open, and its address."""
+    row = make_world()["policies"]
+    url = reverse("console:policies-edit", args=[row.pk])
+    first, second = browser("eddie"), browser("olga")
+    mine, theirs = (one.get(url).context["form"] for one in (first, second))
+    return row, url, (first, mine), (second, theirs)
+
+
+def test_what_both_changed_is_not_lost_by_looking_at_the_yaml(two_open):
+    row, url, (first, mine), (second, theirs) = two_open
+    assert second.post(url, sent(theirs, config_realm="theirs")).status_code == 302
+    looked = first.post(url, sent(mine, config_realm="mine", show_as="yaml"))
+    assert looked.status_code == 200 and "theirs" in errors_of(looked)["config_realm"][0]
+    assert looked.context["form"]["config_realm"].value() == "mine"
+    as_yaml = first.post(url, sent(looked.context["form"], show_as="yaml")).context["form"]
+    assert as_yaml["config_yaml"].value() == "realm: mine\n"
+    assert first.post(url, sent(as_yaml)).status_code == 302
+    row.refresh_from_db()
+    assert row.config == {"realm": "mine"}
+
+
+def test_what_was_changed_before_looking_at_the_yaml_is_still_ones_own(two_open):
+    row, url, (first, mine), (second, theirs) = two_open
+    as_yaml = first.post(url, sent(mine, mode="observe", show_as="yaml")).context["form"]
+    assert second.post(url, sent(theirs, label="theirs")).status_code == 302
+    assert first.post(url, sent(as_yaml)).status_code == 302
+    row.refresh_from_db()
+    assert (row.mode, row.label) == ("observe", "theirs")
+
+
+def test_what_is_wrong_is_not_lost_by_looking_at_the_yaml():
+    client = browser("eddie")
+    form = client.get(reverse(NEW), {"name": "rate-limit"}).context["form"]
+    rows = {"config_limits-rows": "1", "config_limits-0-amount": "many"}
+    looked = client.post(reverse(NEW), sent(form, **rows, show_as="yaml"))
+    assert "amount" in errors_of(looked)["config_limits"][0]

@@ -51,6 +51,8 @@ def test_without_a_role_one_only_sees(owner):
     [
         ({}, "username"),
         ({"username": "OWNER"}, "username"),
+        ({"username": "\uff4f\uff57\uff4e\uff45\uff52"}, "username"),
+        ({"username": "\ufdfa" * 20}, "username"),
         ({"username": "a b"}, "username"),
         ({"username": "grace", "email": "nonsense"}, "email"),
         ({"username": "grace", "role": "king"}, "role"),

@@ -122,6 +122,11 @@ def test_hostile_texts_show_as_text():
         "\0",
         "{? x: y}: 3",
         "1: 2",
+        "{paths: {}, a: !!bool maybe}",
+        "{paths: {}, a: !!timestamp soon}",
+        "{paths: {}, a: !!int ''}",
+        "paths: {}\na0: &a0 [x]\n"
+        + "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)),
     ],
 )
 def test_a_document_that_cannot_be_shown_is_said(text):

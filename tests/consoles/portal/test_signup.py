@@ -159,7 +159,9 @@ def test_a_mail_server_that_does_not_answer_is_said(settings):
     assert answer.status_code == 503 and "could not be sent" in answer.content.decode()
 
 
-@pytest.mark.parametrize("url", ["https://evil.example/", "//evil.example/", "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "url", ["https://evil.example/", "//evil.example/", "javascript:alert(1)", "word", "\0"]
+)
 def test_nobody_is_sent_away_from_here(url):
     client = Client()
     ask(client, next=url)

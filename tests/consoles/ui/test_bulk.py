@@ -8,7 +8,7 @@ from django.urls import reverse
 from consoles.admin.routes import Routes
 from consoles.models import AuditEntry, Membership
 from consoles.ui.family import Family
-from proxy.models import Api, App, Policy, Route, Upstream
+from proxy.models import Api, App, Policy, Route, Subscription, Upstream
 from tests.consoles.people import browser, member
 from tests.consoles.world import make_world
 
@@ -67,6 +67,8 @@ def test_apps_are_suspended_and_policies_turned_off():
 
 
 def test_deleting_asks_first_and_says_what_goes_along(routes):
+    assert "1 App is subscribed to it" in send("apis", "delete", Api.objects.all()).content.decode()
+    Subscription.objects.update(status="closed")
     page = send("apis", "delete", Api.objects.all()).content.decode()
     assert "4 Routes" in page and "1 Subscription" in page and "delete 1" in page and Api.objects.exists()
     refused = send("apis", "delete", Api.objects.all(), confirm="yes")

@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 
 from consoles.models import AuditEntry
-from proxy.models import Api, Route, Target, Upstream
+from proxy.models import Api, Route, Subscription, Target, Upstream
 from tests.consoles.people import browser, errors_of
 from tests.consoles.world import make_world
 
@@ -141,7 +141,7 @@ def test_a_checkbox_that_the_other_one_cleared_stays_cleared():
 def test_a_forged_memory_of_what_was_seen_is_no_error():
     api, client = make_world()["apis"], browser("eddie")
     url = reverse("console:apis-edit", args=[api.pk])
-    for seen in ("", "{", "[]", '{"fields": 3}', json.dumps({"fields": {"title": 5}})):
+    for seen in ("", "{", "[]", '{"fields": 3}', json.dumps({"fields": {"title": 5}}), "[" * 100_000):
         assert client.post(url, {**form_data(client.get(url)), "seen": seen}).status_code in (302, 422)
 
 
@@ -198,6 +198,7 @@ def test_a_route_needs_a_destination():
 
 def test_deleting_says_what_goes_with_it_and_asks_for_the_name():
     world, client = make_world(), browser("eddie")
+    Subscription.objects.update(status="closed")
     url = reverse("console:apis-delete", args=[world["apis"].pk])
     page = client.get(url).content.decode()
     assert "1 Route" in page and "1 Subscription" in page
@@ -207,6 +208,14 @@ def test_deleting_says_what_goes_with_it_and_asks_for_the_name():
     assert (
         not Api.objects.exists() and AuditEntry.objects.filter(action="delete", object_name="shop").exists()
     )
+
+
+def test_an_api_that_apps_are_subscribed_to_stays_for_its_subscriptions_would_end_before_a_publish():
+    world, client = make_world(), browser("eddie")
+    url = reverse("console:apis-delete", args=[world["apis"].pk])
+    for answer in (client.get(url), client.post(url, {"confirm": "shop"})):
+        assert "1 App is subscribed to it" in answer.content.decode()
+    assert Api.objects.exists() and Subscription.objects.exists()
 
 
 def test_what_is_in_use_stays_and_says_by_whom():

@@ -129,6 +129,9 @@ def test_a_long_select_becomes_a_text_input_that_suggests(many_apps):
     assert Credential.objects.filter(app__name="app-042").count() == 1
     wrong = client.post(reverse("console:keys-create"), {"app": "nobody"})
     assert errors_of(wrong)["app"] == ["There is none called nobody."]
+    assert "app" in errors_of(client.post(reverse("console:keys-create"), {"app": "app\0042"}))
+    for odd in ("9" * 5000, "9" * 30, "\u00b2"):
+        assert client.get(reverse("console:keys-create"), {"app": odd}).status_code == 200
 
 
 @pytest.mark.django_db

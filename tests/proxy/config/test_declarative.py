@@ -73,6 +73,23 @@ def test_identities_are_created_updated_and_never_deleted():
     assert App.objects.exists() and Developer.objects.exists() and Subscription.objects.exists()
 
 
+@pytest.mark.parametrize("text", ["x" * 201, "a\\0b"])
+def test_names_of_people_and_apps_fit_every_database(text):
+    file = f"""format: 1
+developers:
+  - email: ada@example.com
+    name: "{text}"
+apps:
+  - name: a
+  - name: b
+    title: "{text}"
+"""
+    with pytest.raises(Refused) as refused:
+        declarative.apply(file)
+    found = {(problem.object, problem.field): problem.line for problem in refused.value.problems}
+    assert found[("developer ada@example.com", "name")] == 4 and found[("app b", "title")] == 8
+
+
 def test_policies_of_an_app_of_the_same_file():
     declarative.apply(SHOP + "policies:\n  - {name: request-size, app: mobile-app}\n")
     assert draft_document().policies[0].app == "mobile-app"

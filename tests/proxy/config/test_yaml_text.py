@@ -32,6 +32,11 @@ def test_values_and_lines():
         ("a: &a [*a]\n", 0, "alias"),
         ("[" * 1000 + "]" * 1000, 1, "deep"),
         ("a: \x00\n", 0, ""),
+        ("b: 1\na: !!bool maybe\n", 2, "'maybe' is no bool"),
+        ("b: 1\na: !!int ''\n", 2, "'' is no int"),
+        ("b: 1\na: !!timestamp soon\n", 2, "'soon' is no timestamp"),
+        ("b: 1\na: 2001-99-99\n", 2, "'2001-99-99' is no timestamp"),
+        ("b: 1\na: 0x_\n", 2, "'0x_' is no int"),
     ],
 )
 def test_it_refuses(text, line, reason):

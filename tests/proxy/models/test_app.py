@@ -5,7 +5,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
-from proxy.models import App, Developer
+from proxy.models import App, Developer, Policy
 
 pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
@@ -42,6 +42,17 @@ def test_a_name_is_given_once():
     App.objects.create(name="shop")
     with pytest.raises(IntegrityError), transaction.atomic():
         App.objects.create(name="shop")
+
+
+@pytest.mark.django_db
+def test_an_app_with_policies_of_its_own_keeps_its_name():
+    app = App.objects.create(name="shop")
+    policy = Policy.objects.create(name="rate-limit", scope="consumer", app=app)
+    app.name = "store"
+    with pytest.raises(ValidationError, match="its name stays"):
+        app.full_clean()
+    policy.delete()
+    app.full_clean()
 
 
 def test_a_developer_with_apps_is_not_deleted():

@@ -11,9 +11,10 @@ pytestmark = [pytest.mark.django_db, pytest.mark.database]
 
 def test_an_address_is_registered_once():
     Developer.objects.create(email="dev@example.org")
-    with pytest.raises(ValidationError) as caught:
-        Developer(email="dev@example.org").full_clean()
-    assert set(caught.value.message_dict) == {"email"}
+    for same in ("dev@example.org", "Dev@Example.ORG"):
+        with pytest.raises(ValidationError) as caught:
+            Developer(email=same).full_clean()
+        assert set(caught.value.message_dict) == {"email"}
 
 
 def test_saving_has_the_nodes_read_the_apps_again():

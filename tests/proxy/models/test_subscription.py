@@ -73,6 +73,22 @@ def test_renaming_api_or_plan_has_the_nodes_read_again_and_other_edits_do_not(su
     assert version() > second
 
 
+@pytest.mark.parametrize("status", ["pending", "accepted", "paused"])
+def test_what_apps_are_subscribed_to_keeps_its_name(subscription, status):
+    """The nodes know it by its name, and hear of Subscriptions at once, but of the draft with the next publish."""
+    subscription.status = status
+    subscription.save()
+    for row, field in ((subscription.api, "slug"), (subscription.plan, "name")):
+        setattr(row, field, "other")
+        with pytest.raises(ValidationError, match="its name stays") as refused:
+            row.full_clean()
+        assert list(refused.value.error_dict) == [field]
+    subscription.status = "closed"
+    subscription.save()
+    subscription.api.full_clean()
+    subscription.plan.full_clean()
+
+
 def test_an_api_takes_its_subscriptions_with_it_and_the_nodes_hear_of_it(subscription):
     app_id = str(subscription.app.pk).encode()
     subscription.api.delete()
