@@ -202,7 +202,7 @@ def _mark(value: Any) -> str:
 def _read_seen(text: str) -> dict[str, Any] | None:
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict) or not isinstance(found.get("fields"), dict):
         return None
