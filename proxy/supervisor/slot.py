@@ -41,7 +41,7 @@ class Slot:
     """
 
     def __init__(
-        self, number: int, command: Command, status: Callable[[int], SlotStatus | None], drain: Drain
+        self, number: int, command: Command, status: Callable[[int, int], SlotStatus | None], drain: Drain
     ) -> None:
         self.number = number
         self.current: Process | None = None
@@ -175,8 +175,8 @@ class Slot:
         return status is not None and status.state == READY
 
     def _status_of(self, process: Process) -> SlotStatus | None:
-        status = self._status(self.number)
-        return status if status is not None and status.pid == process.pid else None
+        # By its pid: while the slot is rolled two workers speak for it.
+        return self._status(self.number, process.pid)
 
     def _retire(self, process: Process) -> None:
         task = asyncio.create_task(self._end(process))

@@ -14,7 +14,7 @@ from pathlib import Path
 from proxy.supervisor.keeper import Keeper
 from proxy.supervisor.process import Command
 from proxy.supervisor.slot import Drain, Slot
-from proxy.telemetry.status import READY, SlotStatus, read_all
+from proxy.telemetry.status import READY, SlotStatus, read_each
 
 logger = logging.getLogger(__name__)
 
@@ -117,8 +117,9 @@ class Supervisor:
             descriptors=tuple(descriptors),
         )
 
-    def _status(self, number: int) -> SlotStatus | None:
-        return next((status for status in read_all(self._folder) if status.slot == number), None)
+    def _status(self, number: int, pid: int) -> SlotStatus | None:
+        said = read_each(self._folder)
+        return next((status for status in said if (status.slot, status.pid) == (number, pid)), None)
 
     def _on_stop_signal(self) -> None:
         if not self._stop.is_set():

@@ -15,6 +15,7 @@ import os
 import re
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -170,8 +171,16 @@ def status_files(folder: Path) -> list[tuple[int, Path]]:
 
 
 def read_all(folder: Path) -> list[SlotStatus]:
-    """The status of every slot, by number. Files of another version or half made are left out."""
+    """What the newest worker of every slot says, by number."""
     newest: dict[int, SlotStatus] = {}
+    for status in read_each(folder):
+        if status.slot not in newest or status.started >= newest[status.slot].started:
+            newest[status.slot] = status
+    return [newest[slot] for slot in sorted(newest)]
+
+
+def read_each(folder: Path) -> Iterator[SlotStatus]:
+    """What each worker says, also two of one slot. Files of another version or half made are left out."""
     now = time.monotonic_ns()
     for slot, path in status_files(folder):
         try:
@@ -181,10 +190,7 @@ def read_all(folder: Path) -> list[SlotStatus]:
             continue
         if len(header) < COUNTERS * 8 or header.cast("Q")[_MAGIC] != MAGIC:
             continue
-        status = _slot_status(slot, header.cast("Q"), now)
-        if slot not in newest or status.started >= newest[slot].started:
-            newest[slot] = status
-    return [newest[slot] for slot in sorted(newest)]
+        yield _slot_status(slot, header.cast("Q"), now)
 
 
 def _slot_status(slot: int, numbers: memoryview, now: int) -> SlotStatus:

@@ -1,6 +1,7 @@
 """A worker that obeys the supervisor's contract and answers each connection with its pid.
 
-STUB_BEHAVIOUR: `crash` (dies at once), `stubborn` (does not drain), `slow` (takes a second to be ready).
+STUB_BEHAVIOUR: `crash` (dies at once), `late-crash` (once it has its status file), `stubborn`
+(does not drain), `slow` (takes a second to be ready).
 """
 
 import argparse
@@ -19,6 +20,8 @@ async def serve(node: Path, slot: int, descriptor: int) -> None:
     if behaviour == "crash":
         sys.exit("the stub was told to crash")
     status = WorkerStatus(node / "workers" / f"{slot}.status")
+    if behaviour == "late-crash":
+        sys.exit("the stub was told to crash")
     stop = asyncio.Event()
     if behaviour == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
