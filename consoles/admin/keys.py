@@ -102,6 +102,15 @@ def example_of(app: App) -> tuple[str, str]:
     return base, str(names[0])
 
 
+def rolled(row: Credential, hours: int) -> str:
+    """What becomes of a key that was rolled: one that was to end before the overlap does still ends then."""
+    if not hours or row.expires_at is None:
+        return f"The old key {row} is revoked."
+    if row.expires_at < timezone.now() + datetime.timedelta(hours=hours, minutes=-1):
+        return f"The old key {row} ends when it was to end, at {row.expires_at:%Y-%m-%d %H:%M} UTC."
+    return f"The old key {row} is good for {hours} more hour{'' if hours == 1 else 's'}."
+
+
 class IssueKey(CreatePage):
     """A new key for an App."""
 
@@ -177,8 +186,7 @@ class RollKey(KeyStep):
             extra={"replaced by": (None, str(fresh))},
         )
         audit.record(request, audit.Action.ISSUE, fresh, after=audit.state_of(fresh))
-        kept = f"is good for {hours} more hour{'' if hours == 1 else 's'}" if hours else "is revoked"
-        return shown_once(self, fresh, raw, f"New key in place of {row}", f"The old key {row} {kept}.")
+        return shown_once(self, fresh, raw, f"New key in place of {row}", rolled(row, hours))
 
 
 class RevokeKey(KeyStep):

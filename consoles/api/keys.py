@@ -22,6 +22,7 @@ from consoles.api.references import Named
 from consoles.api.resource import Updated
 from consoles.api.strict import ModelStrict, Strict
 from proxy.identity.issue import KeyRefused, issue_key, revoke_key, roll_key
+from proxy.identity.keys import PepperError
 from proxy.models import App, Credential
 
 ISSUED_AT_MOST = "120/m"
@@ -124,9 +125,12 @@ class KeySet(Updated):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         row = serializer.row
-        with transaction.atomic():
-            made, raw = issue_key(row.app, name=row.name, expires_at=row.expires_at)
-            self.record(audit.Action.ISSUE, made, after=audit.state_of(made))
+        try:
+            with transaction.atomic():
+                made, raw = issue_key(row.app, name=row.name, expires_at=row.expires_at)
+                self.record(audit.Action.ISSUE, made, after=audit.state_of(made))
+        except (KeyRefused, PepperError) as refused:
+            raise Conflict(str(refused)) from None
         return self.shown(made, 201, key=raw)
 
     @extend_schema(request=RollInput, responses={201: IssuedSerializer})
@@ -141,7 +145,7 @@ class KeySet(Updated):
             row = self.locked()
             try:
                 fresh, raw = roll_key(row, overlap)
-            except KeyRefused as refused:
+            except (KeyRefused, PepperError) as refused:
                 raise Conflict(str(refused)) from None
             self.record(audit.Action.ROLL, row, extra={"replaced by": (None, str(fresh))})
         return self.shown(fresh, 201, key=raw)

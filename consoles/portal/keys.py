@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from analytics.models import RawRecord
 from consoles import audit
-from consoles.admin.keys import LIFETIMES, RollForm
+from consoles.admin.keys import LIFETIMES, RollForm, rolled
 from consoles.portal.limits import KEYS, too_often
 from consoles.portal.live import PublicApi, catalogue
 from consoles.portal.pages import REFUSED, PortalPage
@@ -162,8 +162,7 @@ class RollKey(KeyStep):
         extra: dict[str, tuple[Any, Any]] = {"replaced by": (None, str(fresh))}
         audit.record(request, audit.Action.ROLL, row, before, audit.state_of(row), extra=extra)
         audit.record(request, audit.Action.ISSUE, fresh, after=audit.state_of(fresh))
-        kept = f"The old key {row} is good for {hours} more hour{'' if hours == 1 else 's'}."
-        return show_once(self, fresh, raw, kept if hours else f"The old key {row} is revoked.")
+        return show_once(self, fresh, raw, rolled(row, hours))
 
     def _show(self, row: Credential, form: RollForm, status: int = 200, error: str = "") -> HttpResponse:
         return self.answer({"title": f"Roll {row}", "row": row, "form": form, "error": error}, status)

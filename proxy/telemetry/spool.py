@@ -40,7 +40,7 @@ _PACK = _FRAME.pack
 _LENGTH = struct.Struct("=I").unpack_from
 _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
 log = logging.getLogger("tidegate.spool")
-_NAME = re.compile(r"(?P<node>.+)-(?P<slot>\d+)-(?P<started>\d+)-(?P<sequence>\d+)")
+_NAME = re.compile(r"(?P<node>[A-Za-z0-9._-]+)-(?P<slot>[0-9]+)-(?P<started>[0-9]+)-(?P<sequence>[0-9]+)")
 
 
 class SegmentCorrupt(Exception):
@@ -286,8 +286,8 @@ def segments(folder: Path) -> list[Segment]:
                 continue
             try:
                 size = entry.stat().st_size
-            except FileNotFoundError:
-                continue  # sealed or ingested between the listing and here
+            except OSError:
+                continue  # sealed or ingested between the listing and here, or no file at all
             found.append(
                 Segment(
                     started=int(match["started"]),

@@ -36,6 +36,13 @@ def test_rolling_leaves_the_old_one_for_a_while(world, editor):
         assert editor("POST", f"keys/{world.key.pk}/roll", {"overlap_seconds": wrong}).status_code == 400
 
 
+def test_another_pepper_than_that_of_the_keys_is_said(world, editor, monkeypatch):
+    monkeypatch.setenv("TIDEGATE_KEY_PEPPER", "ab" * 32)
+    for address, body in (("keys", {"app": "mobile"}), (f"keys/{world.key.pk}/roll", {})):
+        answer = editor("POST", address, body)
+        assert answer.status_code == 409 and "another pepper" in answer.json()["detail"]
+
+
 def test_revoking_is_for_good(world, editor):
     revoked = editor("POST", f"keys/{world.key.pk}/revoke", {})
     assert (revoked.status_code, revoked.json()["status"]) == (200, "revoked")

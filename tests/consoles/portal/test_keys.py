@@ -1,9 +1,11 @@
 """From a Plan to a key, and what becomes of keys, Apps and Subscriptions."""
 
+import datetime
 import re
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from consoles.models import AuditEntry
 from consoles.portal import apps, keys
@@ -127,6 +129,16 @@ def test_a_key_is_rolled_with_an_overlap():
     assert dana.key.usable and dana.key.expires_at is not None and Credential.objects.count() == 2
     assert "24 more hours" in answer.content.decode() and raw_of(answer)
     assert {"roll", "issue"} <= {entry.action for entry in AuditEntry.objects.all()}
+
+
+def test_a_key_that_ends_before_the_overlap_does_is_said_to():
+    market()
+    dana = with_app("dana")
+    dana.key.expires_at = timezone.now() + datetime.timedelta(hours=1)
+    dana.key.save()
+    url = reverse("portal:key-roll", args=[dana.key.pk])
+    html = browser(dana.developer).post(url, {"overlap": "24"}).content.decode()
+    assert "24 more hours" not in html and f"{dana.key.expires_at:%Y-%m-%d %H:%M} UTC" in html
 
 
 def test_a_key_is_revoked_when_the_name_is_typed():
