@@ -35,11 +35,12 @@ _METHODS = ("GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", "OPTIONS", "TRACE",
 class Cors(Policy):
     """Let web pages of other origins call the API (CORS).
 
-    Preflight requests are answered here, before anybody is asked for a key, on Routes that take OPTIONS (those
-    without `methods` do); every other answer, errors included, gets the headers that the page's browser needs. What the upstream says about allowed origins
-    is replaced. An origin is written as `https://shop.example`, as `https://*.shop.example` for all
-    names below it, as `*` for any, or as a regular expression that must match the whole origin
-    (or, if it has no colon, the whole host). A name without `https://` stands for any scheme and port.
+    Preflight requests are answered here, before anybody is asked for a key, on Routes that take OPTIONS
+    (those without `methods` do); every other answer, errors included, gets the headers that the page's
+    browser needs. What the upstream says about allowed origins is replaced. An origin is written as
+    `https://shop.example`, as `https://*.shop.example` for all names below it, as `*` for any, or as a
+    regular expression that must match the whole origin (or, if it has no colon, the whole host). A name
+    without `https://` stands for any scheme and port.
     """
 
     name = "cors"
