@@ -125,9 +125,10 @@ def test(arguments):
     """The tests. Those whose servers are not installed are skipped, and the summary says why."""
     make_venv(["requirements.txt", "requirements-dev.txt"])
     plugin = ["-p", "tests.ci_plugin"]
-    # Hundreds of processes are started, and bytecode that is kept saves a third of what each of them takes.
+    # Three, because tests often wait, so that two leave the processors of a small machine idle. Hundreds of
+    # processes are started, and bytecode that is kept saves a third of what each of them takes.
     execute(
-        [PYTHON, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup"] + plugin + arguments,
+        [PYTHON, "-m", "pytest", "-q", "-n", "3", "--dist", "loadgroup"] + plugin + arguments,
         PYTHONDONTWRITEBYTECODE="",
     )
 

@@ -3,6 +3,7 @@
 import os
 import tempfile
 
+from django.contrib.auth.hashers import Argon2PasswordHasher
 from hypothesis import settings
 
 # How long one example takes says more of the machine than of the code.
@@ -13,3 +14,6 @@ settings.load_profile("tidegate")
 os.environ["TIDEGATE_DATA"] = os.environ.get("TIDEGATE_TEST_DATA") or tempfile.mkdtemp(
     prefix="tidegate-test-"
 )
+
+# Passwords of tests are not worth the 100 MB and the time that keep guessers out of a stolen database.
+Argon2PasswordHasher.time_cost, Argon2PasswordHasher.memory_cost, Argon2PasswordHasher.parallelism = 1, 8, 1

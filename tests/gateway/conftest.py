@@ -10,6 +10,12 @@ from tests.gateway.doors import DOORS, GatewayFactory, gateways
 from tests.upstreams import Service
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A module's gateways are started by one of the processes that run tests side by side, not by each."""
+    if isinstance(item, pytest.Function) and "gateway" in item.fixturenames:
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[GatewayFactory]:
     """`gateway(door, config)` is a running Gateway; all end with the module."""

@@ -90,8 +90,10 @@ HOUSE = House()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """The first one starts the product, which takes a while on a busy machine."""
+    """The first one starts the product, which takes a while on a busy machine. All are run by one process, so that
+    it is started once."""
     item.add_marker(pytest.mark.timeout(300))
+    item.add_marker(pytest.mark.xdist_group("journeys"))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -8,6 +8,12 @@ import pytest
 from tests.consoles.live.console import Console, Worker, running
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A module's console is started by one of the processes that run tests side by side, not by each."""
+    if isinstance(item, pytest.Function) and "console" in item.fixturenames:
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @pytest.fixture(scope="module")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     """The console of a module."""
