@@ -54,7 +54,7 @@ class UpstreamForm(NestedForm):
             "first_byte_timeout": "Seconds until the answer begins; a Route may say otherwise.",
             "idle_timeout": "Seconds that a transfer may stand still.",
             "keepalive_timeout": "Seconds that an unused connection is kept.",
-            "max_connections": "Of one worker to one Target.",
+            "max_connections": "Open at once, of one worker to all Targets.",
             "max_pending": "Requests that may wait for a connection.",
             "retries": "Further tries on another Target, where that is safe.",
             "retry_budget": "Retries as a share of all requests, so that they do not add to an outage.",

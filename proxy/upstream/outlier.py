@@ -68,8 +68,8 @@ class Outliers:
             self.known.append(instance)
         pool.metrics.target_ejected(pool.config.name, instance.label)
         log.warning(
-            "upstream %s: %s is ejected for %g s (time %d): %d failures in a row, the last: %s",
-            *(pool.config.name, instance.label, seconds, instance.ejections, self._threshold, reason),
+            "upstream %s: %s is ejected for %g s (time %d), the last failure: %s",
+            *(pool.config.name, instance.label, seconds, instance.ejections, reason),
         )
         pool.rebalance()
         while instance.idle:

@@ -52,16 +52,16 @@ def test_a_target_that_is_gone_costs_five_tries_and_comes_back(gateway: GatewayF
         place.bind(("127.0.0.1", 0))  # nobody listens: connections are refused
         gone = Target("127.0.0.1", place.getsockname()[1])
         targets = (Target("127.0.0.1", first.port), Target("127.0.0.1", second.port), gone)
-        outlier = OutlierEjection(failures=5, base_seconds=5.0)
+        outlier = OutlierEjection(failures=5, base_seconds=6.0)
         config = snapshot(first.port, upstream={"targets": targets, "outlier": outlier})
         running = gateway(door, config, fresh=True)
         with httpx.Client(base_url=running.url, trust_env=False) as client:
             assert {client.get("/").status_code for _ in range(40)} == {200}
+            assert number(running, "tidegate_target_ejected", gone) == 1
+            assert number(running, "tidegate_target_ejections_total", gone) == 1
             tries = [record.tries for record in running.new_records(40)]
             assert (tries.count(2), tries.count(1)) == (5, 35) and tries[-20:] == [1] * 20
-            assert number(running, "tidegate_target_ejections_total", gone) == 1
-            assert number(running, "tidegate_target_ejected", gone) == 1
-            assert f"{gone.label} is ejected for 5 s" in running.stderr()
+            assert f"{gone.label} is ejected for 6 s" in running.stderr()
             place.close()
             with greeting(gone.port):
                 wait_until(lambda: not number(running, "tidegate_target_ejected", gone), "its return")

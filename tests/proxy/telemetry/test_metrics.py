@@ -15,11 +15,14 @@ from proxy.telemetry.metrics import (
     BYTES_IN,
     BYTES_OUT,
     CODE,
+    EJECTED,
+    EJECTIONS,
     NAMED,
     NAMES,
     OTHER,
     POLICY,
     ROUTE,
+    TARGET,
     UPSTREAM,
     Metrics,
     series,
@@ -188,6 +191,35 @@ def test_what_finds_no_room_is_counted_under_other(
     assert found[ROUTE, OTHER, OTHER][BYTES_IN] > 0
     assert found[NAMED, "series_overflow"][0] > 40
     assert len(found) < 1000
+
+
+def test_a_new_worker_has_no_target_ejected(tmp_path: Path) -> None:
+    """The former one of its slot was killed while it had."""
+    path = tmp_path / "0.status"
+    former = WorkerStatus(path)
+    Metrics(former).target_ejected("orders", "10.0.0.1:80")
+    assert totals(tmp_path)[TARGET, "orders", "10.0.0.1:80"] == [1, 1]
+    former.close()
+    status = WorkerStatus(path)
+    Metrics(status)
+    assert totals(tmp_path)[TARGET, "orders", "10.0.0.1:80"] == [1, 0]
+    status.close()
+
+
+def test_targets_that_find_no_room_are_counted_together(
+    status: WorkerStatus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics_module, "CELLS", 8 * 1024 + COUNTERS + 200)
+    metrics = Metrics(status)
+    for number in range(200):
+        metrics.target_ejected("orders", f"10.0.0.{number}:80")
+    for number in range(0, 200, 2):
+        metrics.target_back("orders", f"10.0.0.{number}:80")
+    status.beat()
+    found = {key[1:]: cells for key, cells in totals(tmp_path).items() if key[0] == TARGET}
+    assert [sum(cells[place] for cells in found.values()) for place in (EJECTIONS, EJECTED)] == [200, 100]
+    assert found["orders", "10.0.0.0:80"] == [1, 0] and found["orders", "10.0.0.1:80"] == [1, 1]
+    assert found[OTHER, OTHER][0] > 50 and 3 < len(found) < 150
 
 
 def test_the_reserve_holds_every_status_in_every_state(

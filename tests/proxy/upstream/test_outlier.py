@@ -36,7 +36,6 @@ from tests.proxy.upstream.stage import (
 )
 from tests.upstreams_h2 import Http2Server, Stream
 
-SHORT = OutlierEjection(failures=3, base_seconds=0.6)
 LONG = OutlierEjection(failures=3)
 
 
@@ -144,12 +143,18 @@ async def load(gateway: Gateway, clients: int = 6) -> AsyncIterator[list[int]]:
         await asyncio.gather(*tasks)
 
 
+async def its_time_is_over(one: Instance) -> None:
+    """As if it had passed; the sweep brings it back."""
+    one.ejected_until = time.monotonic()
+    await until(lambda: not one.ejected_until, "the return")
+
+
 def test_one_of_three_dies_under_load_and_comes_back(tmp_path: Path) -> None:
     async def scenario() -> None:
         mortal = answering()
         async with answering() as a, answering() as b, mortal:
             target = mortal.target
-            async with running(tmp_path, service(a, b, target, outlier=SHORT)) as gateway:
+            async with running(tmp_path, service(a, b, target, outlier=LONG)) as gateway:
                 async with load(gateway) as found:
                     await until(lambda: len(mortal.requests) > 20, "the load")
                     await mortal.stop()
@@ -160,65 +165,97 @@ def test_one_of_three_dies_under_load_and_comes_back(tmp_path: Path) -> None:
                     await until(lambda: len(found) > answered + 300, "more load")
                     assert ejected(gateway) == [target.label]
                     assert gateway.counter("upstream_connect_errors") == failed
-                    again = ScriptedUpstream(mortal.handler, port=mortal.port)
-                    async with again:
-                        await until(lambda: again.connections, "its return")
+                    async with ScriptedUpstream(mortal.handler, port=mortal.port):
                         served = len(mortal.requests)
+                        await its_time_is_over(instance(gateway, target))
                         await until(lambda: len(mortal.requests) > served + 20, "its share of the load")
                         assert not ejected(gateway)
                         assert instance(gateway, target).failures == 0
-                        await until(lambda: not gateway.pool.outliers.known, "the past is forgotten")
                 assert set(found) == {200}
 
     run(scenario)
 
 
-def test_each_further_ejection_is_longer_and_good_times_shorten_them_again(tmp_path: Path) -> None:
+def test_time_passes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "tidegate.upstream")
+
     async def scenario() -> None:
-        moody = Moody(status(503))
-        async with answering() as good, moody.server:
-            config = service(good, moody.target, outlier=SHORT)
-            async with running(tmp_path, config) as gateway:
-                one = instance(gateway, moody.target)
-                for number in range(1, 4):
-                    before, seen = time.monotonic(), moody.seen
-                    async with load(gateway, 1) as found:
-                        await until(lambda: one.ejected_until, "the ejection")
-                        # On probation a single failure is enough.
-                        assert found.count(503) <= (4 if number == 1 else 2)
-                    assert moody.seen - seen == (3 if number == 1 else 1)
-                    assert one.ejections == number
-                    length = one.ejected_until - before
-                    assert 0.6 * number <= length < 0.6 * number + 0.5
-                    if number == 3:
-                        moody.now = status(200)
-                    await until(lambda: not one.ejected_until, "the return")
-                    assert time.monotonic() - before >= 0.6 * number
-                async with load(gateway, 1):
-                    await until(lambda: one.ejections == 2, "one is forgiven")
-                    await until(lambda: one.ejections == 0, "all are")
-                    assert gateway.pool.outliers.known == []
+        async with beside(tmp_path, 503, OutlierEjection(1, 0.3)) as (gateway, moody, _):
+            one = instance(gateway, moody.target)
+            started = time.monotonic()
+            await ask(gateway, 2)
+            assert one.ejections == 1
+            await until(lambda: not one.ejected_until, "the return")
+            assert time.monotonic() - started >= 0.3
+            moody.now = status(200)
+            async with load(gateway, 1):
+                await until(lambda: one.ejections == 0, "the past is forgotten")
+                assert gateway.pool.outliers.known == []
 
     run(scenario)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+def test_each_further_ejection_is_longer_and_good_times_shorten_them_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with beside(tmp_path, 503, LONG) as (gateway, moody, _):
+            one = instance(gateway, moody.target)
+            for number in range(1, 4):
+                seen = moody.seen
+                found = await ask(gateway, 10)
+                # On probation a single failure is enough.
+                assert moody.seen - seen == found.count(503) == (3 if number == 1 else 1)
+                assert one.ejections == number
+                assert 30 * number - 5 < one.ejected_until - time.monotonic() <= 30 * number
+                if number == 3:
+                    moody.now = status(200)
+                await its_time_is_over(one)
+            for left in (2, 1, 0):
+                assert await ask(gateway, 2) == [200] * 2
+                one.good_since -= 30
+                await until(lambda: one.ejections == left, "one is forgiven")  # noqa: B023
+                assert (one in gateway.pool.outliers.known) is bool(left)
+
+    run(scenario)
+    logged = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert [line.partition(" for ")[2].partition(",")[0] for line in logged] == [
+        "30 s (time 1)",
+        "60 s (time 2)",
+        "90 s (time 3)",
+    ]
 
 
 def test_up_and_down_in_turn_is_out_for_longer_each_time(tmp_path: Path) -> None:
     """Good answers end the probation, not the memory."""
 
     async def scenario() -> None:
-        moody = Moody(status(503))
-        async with answering() as good, moody.server:
-            quick = OutlierEjection(failures=2, base_seconds=0.5)
-            async with running(tmp_path, service(good, moody.target, outlier=quick)) as gateway:
-                one = instance(gateway, moody.target)
-                for number in range(1, 4):
-                    moody.now = status(503)
-                    await ask(gateway, 4)
-                    assert one.ejections == number
-                    moody.now = status(200)
-                    await until(lambda: not one.ejected_until, "the return")
-                    assert await ask(gateway, 4) == [200] * 4
-                    assert one.failures == 0
+        async with beside(tmp_path, 503, LONG) as (gateway, moody, _):
+            one = instance(gateway, moody.target)
+            for number in range(1, 4):
+                moody.now = status(503)
+                await ask(gateway, 8)
+                assert one.ejections == number
+                moody.now = status(200)
+                await its_time_is_over(one)
+                assert await ask(gateway, 4) == [200] * 4
+                assert one.failures == 0
+
+    run(scenario)
+
+
+def test_no_good_answers_no_forgiveness(tmp_path: Path) -> None:
+    """A Target that nobody asks has not shown that it is good."""
+
+    async def scenario() -> None:
+        async with beside(tmp_path, 503, LONG) as (gateway, moody, _):
+            await ask(gateway, 6)
+            one = instance(gateway, moody.target)
+            await its_time_is_over(one)
+            one.good_since -= 30
+            await until(lambda: time.monotonic() - one.good_since < 10, "the next sweep")
+            assert one.ejections == 1
 
     run(scenario)
 
@@ -347,6 +384,30 @@ def test_a_success_in_between_starts_the_count_anew(tmp_path: Path) -> None:
                 await ask(gateway, 2)
                 assert instance(gateway, moody.target).failures == 0
             assert not ejected(gateway)
+
+    run(scenario)
+
+
+def test_an_open_websocket_is_a_success(tmp_path: Path) -> None:
+    """Key and answer are those of RFC 6455 1.3."""
+
+    async def scenario() -> None:
+        async with beside(tmp_path, 503, LONG) as (gateway, moody, _):
+            await ask(gateway, 4)
+            assert instance(gateway, moody.target).failures == 2
+            moody.now = (
+                b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+                b"sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+            )
+            async with gateway.client() as client, gateway.client() as other:
+                other.send("GET", "/")
+                await other.read()
+                client.send(
+                    *("GET", "/", None, "Connection: Upgrade", "Upgrade: websocket"),
+                    *("Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="),
+                )
+                assert (await client.read_head())[0] == 101
+                assert instance(gateway, moody.target).failures == 0
 
     run(scenario)
 
@@ -556,7 +617,7 @@ def test_it_is_counted_and_logged_without_the_requests(
     caplog.set_level(logging.INFO, "tidegate.upstream")
 
     async def scenario() -> None:
-        async with beside(tmp_path, 503, SHORT) as (gateway, moody, good):
+        async with beside(tmp_path, 503, LONG) as (gateway, moody, good):
             name = moody.target.label
             assert metric(gateway, "tidegate_target_ejections_total", moody.target) == -1
             for _ in range(6):
@@ -564,15 +625,14 @@ def test_it_is_counted_and_logged_without_the_requests(
             assert metric(gateway, "tidegate_target_ejections_total", moody.target) == 1
             assert metric(gateway, "tidegate_target_ejected", moody.target) == 1
             moody.now = status(200)
-            await until(lambda: not ejected(gateway), "the return")
+            await its_time_is_over(instance(gateway, moody.target))
             assert metric(gateway, "tidegate_target_ejections_total", moody.target) == 1
             assert metric(gateway, "tidegate_target_ejected", moody.target) == 0
             assert metric(gateway, "tidegate_target_ejections_total", good.target) == -1
             assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
                 (
                     "WARNING",
-                    f"upstream service: {name} is ejected for 0.6 s (time 1): 3 failures in a row, "
-                    "the last: status 503",
+                    f"upstream service: {name} is ejected for 30 s (time 1), the last failure: status 503",
                 ),
                 ("INFO", f"upstream service: {name} takes part again"),
             ]
@@ -603,8 +663,32 @@ def test_a_publish_that_keeps_the_upstream_keeps_the_ejection(tmp_path: Path) ->
     run(scenario)
 
 
+def test_a_retired_pool_judges_no_more(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        release = asyncio.Event()
+
+        async def hold(incoming: Incoming) -> None:
+            await incoming.request()
+            await release.wait()
+            await incoming.send(status(503))
+
+        async with answering() as good, ScriptedUpstream(hold) as bad:
+            config = service(good, bad, outlier=OutlierEjection(failures=1))
+            async with running(tmp_path, config) as gateway:
+                former = gateway.pool
+                asked = [asyncio.ensure_future(gateway.ask()) for _ in range(2)]
+                await until(lambda: bad.open == 1, "the call")
+                await gateway.publish(snapshot_of(msgspec.structs.replace(config, retries=2), revision=2))
+                release.set()
+                assert sorted([(await one).status for one in asked]) == [200, 503]
+                assert not former.outliers.known and not ejected(gateway)
+                assert metric(gateway, "tidegate_target_ejections_total", bad.target) == -1
+
+    run(scenario)
+
+
 def test_a_worker_that_starts_has_ejected_nobody(tmp_path: Path) -> None:
-    """What a killed one had in the shared file is not taken for its own."""
+    """What an ended one had in its file is over."""
 
     async def scenario() -> None:
         moody = Moody(status(503))
@@ -651,6 +735,7 @@ def test_with_nobody_else_left_an_ejected_one_is_tried(tmp_path: Path) -> None:
             seen = moody.seen
             assert await ask(gateway, 6) == [200] * 6
             assert moody.seen == seen + 3
+            assert instance(gateway, moody.target).failures == 2, "its probation is still to come"
 
     run(scenario)
 
