@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import path, reverse
@@ -29,7 +29,7 @@ from consoles.ui.unpublished import signature, unpublished_changes
 from proxy.config.publish import PublishRefused
 from proxy.identity.issue import KeyRefused, issue_key
 from proxy.identity.keys import PepperError
-from proxy.models import Api, App, Plan, Policy, Subscription
+from proxy.models import Api, App, Gateway, Plan, Policy, Subscription
 
 SHOWN_APIS = 6
 READ_AND_EDIT = {"GET": Role.VIEWER, "POST": Role.EDITOR}
@@ -121,6 +121,10 @@ class AddApi(StepPage):
                     outcome = go_live(request, alone, f"First steps: Api {api.slug}")
             except PublishRefused as refused:
                 self.refuse(form, refused)
+            except IntegrityError:
+                form.add_error(
+                    "name", "Somebody else has just taken this name. Look again, then send it again."
+                )
             else:
                 self.tell(outcome)
                 return redirect(steps.url_of("call", api))
@@ -366,13 +370,14 @@ class PublishStep(Page):
     def post(self, request: HttpRequest) -> HttpResponseBase:
         """If the draft is still the one that was looked at."""
         back = local(request, request.POST.get("next", "")) or reverse("console:first-run")
-        if request.POST.get("seen") != signature():
-            messages.warning(
-                request, "The draft has changed since you looked at it. Look again, then publish."
-            )
-            return redirect(back)
         try:
             with transaction.atomic():
+                Gateway.lock()
+                if request.POST.get("seen") != signature():
+                    messages.warning(
+                        request, "The draft has changed since you looked at it. Look again, then publish."
+                    )
+                    return redirect(back)
                 publish_draft(request, "First steps")
         except PublishRefused:
             return redirect("console:publish")

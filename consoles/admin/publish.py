@@ -25,7 +25,7 @@ from proxy.config.draft import draft_document
 from proxy.config.problem import Problem
 from proxy.config.publish import PublishRefused, app_names, live_document, publish
 from proxy.config.whole import check, warnings_of
-from proxy.models import IdentityVersion, Revision
+from proxy.models import Gateway, IdentityVersion, Revision
 
 MAX_NOTE = 2000
 MAX_KEPT_LINES = 20_000
@@ -88,13 +88,14 @@ class PublishPage(Page):
     def post(self, request: HttpRequest) -> HttpResponseBase:
         """Publish the draft, if it is still the one that was looked at and nothing is wrong with it."""
         note = request.POST.get("note", "").strip()[:MAX_NOTE]
-        if request.POST.get("seen") != signature():
-            messages.warning(
-                request, "The draft has changed since you looked at it. Look again, then publish."
-            )
-            return redirect("console:publish")
         try:
             with transaction.atomic():
+                Gateway.lock()  # of two who publish at once, the second one looks again
+                if request.POST.get("seen") != signature():
+                    messages.warning(
+                        request, "The draft has changed since you looked at it. Look again, then publish."
+                    )
+                    return redirect("console:publish")
                 done = publish(note, request.user.get_username())
                 changes = {change.object: (None, change.kind) for change in done.changes[:100]}
                 audit.record(request, audit.Action.PUBLISH, done.revision, extra=changes)

@@ -24,7 +24,7 @@ from consoles.ui.panels import Drawn, Facts
 from consoles.ui.registry import families
 from proxy.config import document
 from proxy.config.publish import PublishRefused, live_document, live_revision, revision_document, rollback
-from proxy.models import Revision
+from proxy.models import Gateway, Revision
 
 STOP_POLLING = 286
 """What tells htmx that there is nothing more to wait for."""
@@ -97,12 +97,13 @@ class RollBack(Page):
         """Publish it; the draft becomes equal to it."""
         row = get_object_or_404(Revision, pk=pk)
         note = request.POST.get("note", "").strip()[:2000]
-        live = live_revision()
-        if request.POST.get("seen") != str(live.number if live else 0):
-            messages.warning(request, "Somebody published meanwhile. Look again, then roll back.")
-            return redirect("console:revisions-rollback", pk=pk)
         try:
             with transaction.atomic():
+                Gateway.lock()
+                live = live_revision()
+                if request.POST.get("seen") != str(live.number if live else 0):
+                    messages.warning(request, "Somebody published meanwhile. Look again, then roll back.")
+                    return redirect("console:revisions-rollback", pk=pk)
                 done = rollback(row.number, request.user.get_username(), note)
                 changes = {"revision": (live.number if live else None, row.number)}
                 audit.record(request, audit.Action.ROLLBACK, done.revision, extra=changes)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError, RestrictedError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
@@ -56,6 +56,17 @@ class WritePage(FamilyPage):
             raise Http404
         return self.changeable(row)
 
+    def stored(self, form: ObjectForm) -> Any:
+        """The row as the form makes it, None if somebody else stored this moment what does not go with it."""
+        try:
+            with transaction.atomic():
+                return form.save()
+        except IntegrityError:
+            form.add_error(
+                None, "Somebody else stored something meanwhile that this does not go with. Look again."
+            )
+            return None
+
     def changeable(self, row: Any) -> Any:
         """The row; raises `Denied` unless this account may change it."""
         if not self.family.may_change(self.request.user, row):
@@ -86,7 +97,9 @@ class CreatePage(WritePage):
         form = self.family.bound_form(None, request.POST)
         if wants_other_form(request) or not form.is_valid():
             return self.show(form, self._title(), self.family.url("list"), _status(request))
-        row = form.save()
+        row = self.stored(form)
+        if row is None:
+            return self.show(form, self._title(), self.family.url("list"), REFUSED)
         row.refresh_from_db()
         audit.record(request, audit.Action.CREATE, row, after=audit.state_of(row))
         self.done("created", row)
@@ -114,7 +127,9 @@ class EditPage(WritePage):
             form.other_editor = _last_editor(request, row)
         if wants_other_form(request) or not form.is_valid():
             return self.show(form, f"Edit {name}", self.family.url("detail", pk), _status(request))
-        row = form.save()
+        row = self.stored(form)
+        if row is None:
+            return self.show(form, f"Edit {name}", self.family.url("detail", pk), REFUSED)
         after = audit.state_of(row)
         secrets = {field: ("(secret)", "(replaced)") for field in form.replaced_secrets}
         if before != after or secrets:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from django.db.models.signals import pre_save
 
 from analytics.models import RawRecord
 from consoles.models import AuditEntry, Membership, SavedView
@@ -71,3 +74,17 @@ def make_world() -> World:
             "audit": entry,
         }
     )
+
+
+@contextmanager
+def taken_meanwhile(model: Any, **fields: Any) -> Iterator[None]:
+    """Between the check of a form and storing it, somebody else stores a row."""
+
+    def store(sender: Any, **_: Any) -> None:
+        model._default_manager.bulk_create([model(**fields)])
+
+    pre_save.connect(store, sender=model)
+    try:
+        yield
+    finally:
+        pre_save.disconnect(store, sender=model)

@@ -13,7 +13,7 @@ from proxy.config.publish import live_document, live_revision
 from proxy.models import Api, App, Credential, Plan, Policy, Route, Subscription, Target, Upstream
 from tests.analytics.traffic import record, spool
 from tests.consoles.people import PASSWORD, browser, errors_of, member
-from tests.consoles.world import make_world
+from tests.consoles.world import make_world, taken_meanwhile
 
 pytestmark = pytest.mark.django_db
 START = "console:first-run"
@@ -99,6 +99,15 @@ def test_what_is_wrong_is_said_beside_its_field_and_nothing_is_stored(fields, fi
     errors = errors_of(answer)
     assert list(errors) == [field] and word in " ".join(errors[field])
     assert before == (Api.objects.count(), Upstream.objects.count(), AuditEntry.objects.count())
+
+
+def test_two_who_add_the_same_at_once():
+    with taken_meanwhile(Upstream, name="orders"):
+        answer = browser().post(
+            reverse("console:first-run"),
+            {"name": "Orders", "base_path": "/orders", "backend": "http://127.0.0.1:9"},
+        )
+    assert answer.status_code == 422 and "just taken" in answer.content.decode() and not Api.objects.exists()
 
 
 def test_nothing_of_others_is_published_with_it():

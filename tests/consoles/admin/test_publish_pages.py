@@ -7,7 +7,8 @@ from django.urls import reverse
 
 from consoles.models import AuditEntry
 from consoles.ui.unpublished import unpublished_changes
-from proxy.models import Api, Certificate, Policy, Revision, Route
+from proxy.config.publish import publish as publish_draft
+from proxy.models import Api, Certificate, Gateway, Policy, Revision, Route
 from tests.consoles.people import browser
 from tests.consoles.world import make_world
 from tests.proxy.config.pem import make_pair
@@ -80,6 +81,22 @@ def test_only_what_was_looked_at_is_published():
     world["apis"].save()
     answer = client.post(reverse(PUBLISH), {"seen": page.context["seen"]}, follow=True)
     assert Revision.objects.count() == 1 and "has changed since you looked" in answer.content.decode()
+
+
+def test_of_two_who_publish_at_once_one_looks_again(monkeypatch):
+    world, client = make_world(), browser("paula")
+    world["apis"].title = "Other"
+    world["apis"].save()
+    page, lock = client.get(reverse(PUBLISH)), Gateway.lock
+
+    def after_the_other_one():
+        monkeypatch.setattr(Gateway, "lock", lock)
+        publish_draft("theirs", "olga")
+        return lock()
+
+    monkeypatch.setattr(Gateway, "lock", after_the_other_one)
+    client.post(reverse(PUBLISH), {"seen": page.context["seen"]})
+    assert [row.note for row in Revision.objects.all()] == ["theirs", "first"]
 
 
 def test_all_problems_are_listed_with_their_pages_and_nothing_is_published():

@@ -8,7 +8,7 @@ from django.urls import reverse
 from consoles.models import AuditEntry
 from proxy.models import Api, Route, Subscription, Target, Upstream
 from tests.consoles.people import browser, errors_of
-from tests.consoles.world import make_world
+from tests.consoles.world import make_world, taken_meanwhile
 
 pytestmark = pytest.mark.django_db
 
@@ -60,6 +60,20 @@ def test_a_taken_name_is_refused():
     Api.objects.create(slug="shop")
     answer = browser("eddie").post(reverse("console:apis-create"), API)
     assert "already exists" in errors_of(answer)["slug"][0]
+
+
+def test_a_name_that_is_taken_this_moment_is_refused():
+    world = make_world()
+    edit = reverse("console:apis-edit", args=[world["apis"].pk])
+    for url in (reverse("console:apis-create"), edit):
+        with taken_meanwhile(Api, slug="other"):
+            answer = browser("eddie").post(url, {**API, "slug": "other", "base_path": "/other"})
+        assert answer.status_code == 422
+    Subscription.objects.update(status="closed")
+    with taken_meanwhile(Api, slug="other"):
+        answer = browser("eddie").post(edit, {**API, "slug": "other"})
+    assert answer.status_code == 422 and "Look again" in errors_of(answer)["__all__"][0]
+    assert not Api.objects.filter(slug="other").exists()
 
 
 def test_the_address_fills_in_the_form():
