@@ -183,8 +183,10 @@ class ObjectForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 def _dress(name: str, field: forms.Field) -> None:
-    """Give the widget the look of the console."""
+    """Give the widget the look of the console, and nothing chosen a name."""
     widget = field.widget
+    if isinstance(field, forms.ModelChoiceField) and field.empty_label is not None:
+        field.empty_label = "Choose …" if field.required else "none"
     if isinstance(widget, forms.CheckboxInput):
         kind = "form-check-input"
     elif isinstance(widget, forms.Select):
