@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import path
+from msgspec.structs import replace
 
 from analytics import queries
 from analytics.answers import Timeline, Totals
@@ -77,6 +78,8 @@ class Usage(PortalPage):
         name = request.GET.get("range", DEFAULT)
         chosen = name if name in RANGES else DEFAULT
         question = last(RANGES[chosen][1], only(row.name))
+        # Traffic goes by names, and an App that is gone may have had this one.
+        question = replace(question, start=max(question.start, int(row.created_at.timestamp())))
         with one_view():  # else a call could be among those that failed and not be counted
             numbers = _numbers(question)
         context: dict[str, Any] = {

@@ -1,12 +1,15 @@
 """The own traffic: exact numbers, the reasons of failures, and nothing of anybody else."""
 
 import pytest
+from django.db.models import F
 from django.urls import reverse
 
 from analytics.answers import Line, Timeline
 from analytics.ingest import Ingester
+from analytics.models import RawRecord
 from consoles.portal.reasons import reason
 from consoles.portal.usage import BARS, HEIGHT, chart
+from proxy.models import App
 from tests.analytics.traffic import record, spool
 from tests.consoles.portal.people import browser, market, with_app
 
@@ -47,6 +50,16 @@ def test_every_range_is_a_page(traffic, chosen):
     dana, _ = traffic
     answer = browser(dana.developer).get(reverse("portal:usage", args=[dana.app.pk]), {"range": chosen})
     assert answer.status_code == 200 and answer.context["totals"].count == 6
+
+
+def test_an_app_has_nothing_of_one_that_had_its_name(traffic):
+    dana, mallory = traffic
+    RawRecord.objects.update(time=F("time") - 7200)
+    name = dana.app.name
+    dana.app.delete()
+    app = App.objects.create(name=name, developer=mallory.developer)
+    answer = browser(mallory.developer).get(reverse("portal:usage", args=[app.pk]), {"range": "24h"})
+    assert answer.context["failures"] == [] and "the-one" not in answer.content.decode()
 
 
 def test_an_app_without_calls_says_so(traffic):
