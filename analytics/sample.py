@@ -6,6 +6,7 @@ hours of the last stretch are those of its records, and days are the sums of the
 
 from __future__ import annotations
 
+import datetime
 import random
 import secrets
 from collections.abc import Iterator
@@ -131,8 +132,15 @@ def _apps(size: Size) -> list[App]:
         [Developer(email=f"sample-{n}@example.com", name=f"Sample Developer {n}") for n in people],
         batch_size=_CHUNK,
     )
+    # Their usage begins with them.
+    begun = timezone.now() - datetime.timedelta(days=size.days)
     rows = [
-        App(name=f"sample-app-{n:05}", title=f"Sample App {n}", developer=developers[n % len(developers)])
+        App(
+            name=f"sample-app-{n:05}",
+            title=f"Sample App {n}",
+            developer=developers[n % len(developers)],
+            created_at=begun,
+        )
         for n in range(size.apps)
     ]
     made: list[App] = App.objects.bulk_create(rows, batch_size=_CHUNK)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import os
 import random
 import sys
@@ -80,6 +81,7 @@ def take_key(page: Any) -> None:
 def furnish() -> dict[str, int]:
     """A day of history, a Developer with Apps and keys, and changes that nobody has published yet."""
     from django.contrib.auth import get_user_model
+    from django.utils import timezone
 
     from analytics.sample import Caller, Size, make_traffic
     from consoles.models import Membership
@@ -89,7 +91,7 @@ def furnish() -> dict[str, int]:
     Membership.objects.update(temporary_password=False)
     user = get_user_model().objects.create_user("dana@example.com", "dana@example.com")
     dana = Developer.objects.create(email=user.email, name="Dana", user=user)
-    App.objects.update(developer=dana)
+    App.objects.update(developer=dana, created_at=timezone.now() - datetime.timedelta(days=30))
     for app in App.objects.all():
         issue_key(app, name="production")
     chance = random.Random(7)  # noqa: S311 - for pictures
