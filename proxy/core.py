@@ -294,7 +294,7 @@ class Core:
         """Settle what the upstream is asked for, where that differs from what came in."""
         query = x.target[len(x.path) :]
         if route.config.preserve_host and not x.host_header:
-            x.host_header = x.host
+            x.host_header = x.authority
         try:
             if route.config.redirect is not None:
                 location = redirect_location(route, x.scheme, x.host, x.path, x.query, x.params)
@@ -472,7 +472,7 @@ class Core:
             x.tries -= 1
         elif x.tries > pool.config.retries:
             return False
-        elif not pool.budget.spend(pool.requests):
+        elif failure.sent and not pool.budget.spend(pool.requests):
             self.recorder.bump("retry_budget_exhausted")
             return False
         self.recorder.bump("retries")

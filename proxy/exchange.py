@@ -214,6 +214,8 @@ class Exchange(msgspec.Struct, eq=False):
     path: bytes = b"-"
     query: bytes = b""
     host: bytes = b""
+    authority: bytes = b""
+    """Host and port, where the client named one: for the service, which is told what it is called."""
     headers: list[Header] = ()  # type: ignore[assignment]
     forward: list[Header] = ()  # type: ignore[assignment]
     agent: bytes = b""
@@ -313,6 +315,7 @@ class Exchange(msgspec.Struct, eq=False):
             self.path,
             self.query,
             self.host,
+            self.authority,
             self.headers,
             self.forward,
             self.agent,

@@ -82,7 +82,7 @@ def make_exchange(
     x.method = method.encode()
     x.target = path.encode("latin-1")
     x.path, _, x.query = x.target.partition(b"?")
-    x.host = host.encode()
+    x.host = x.authority = host.encode()
     x.headers = header_list(headers)
     x.forward = x.headers
     x.peer = x.client_ip = client_ip

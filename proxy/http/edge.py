@@ -64,7 +64,7 @@ _KINDS: dict[bytes, int] = {
 # Only the gateway says who calls (threats T-B01); no upstream may take a client's word for it.
 _OWNED = (b"x-consumer-", b"x-credential-", b"x-authenticated-", b"x-gateway-", b"x-tidegate-", b"x-envoy-")
 _HOSTS_CAP = 4096
-_hosts: dict[bytes, bytes] = {}
+_hosts: dict[bytes, tuple[bytes, bytes]] = {}
 
 _HOST = re.compile(
     rb"(?P<name>[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?\.?|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?"
@@ -86,9 +86,15 @@ LINES = LineReader(_KINDS, classify)
 
 def canonical_host(raw: bytes) -> bytes | None:
     """The Host in lower case without port and trailing dot; None if it is malformed (RFC 9110 7.2)."""
-    host = _hosts.get(raw)
-    if host is not None:
-        return host
+    read = read_host(raw)
+    return None if read is None else read[0]
+
+
+def read_host(raw: bytes) -> tuple[bytes, bytes] | None:
+    """The same, and once more with the port if there is one."""
+    known = _hosts.get(raw)
+    if known is not None:
+        return known
     match = _HOST.fullmatch(raw.lower())
     if match is None or b".." in raw or int(match["port"] or 0) > 65535:
         return None
@@ -97,9 +103,10 @@ def canonical_host(raw: bytes) -> bytes | None:
         return None
     if host.startswith(b"[") and canonical_ip(host[1:-1].decode()) is None:
         return None
+    read = (host, host if match["port"] is None else b"%b:%b" % (host, match["port"]))
     if len(_hosts) < _HOSTS_CAP:
-        _hosts[raw] = host
-    return host
+        _hosts[raw] = read
+    return read
 
 
 def refuse(status: int, code: str, detail: str) -> Response:
@@ -203,10 +210,10 @@ def _settle(
             return refuse(400, "header-underscore", "Header names with an underscore are not accepted.")
         elif kind != DROP:
             rest.append(entry)  # type: ignore[arg-type]
-    name = None if host is None else _hosts.get(host) or canonical_host(host)
-    if name is None:
+    names = None if host is None else read_host(host)
+    if names is None:
         return refuse(400, "bad-host", "The Host header is missing or malformed.")
-    x.host = name
+    x.host, x.authority = names
     refusal = _special(x, rest) if rest else None
     if x.protocol == "HTTP/1.0" and not x.keep_alive:
         x.close = True

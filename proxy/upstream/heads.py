@@ -45,7 +45,7 @@ def _first_lines(x: Exchange, default_host: bytes) -> bytes:
         x.upstream_target or x.target,
         x.host_header or default_host,
         block,
-        x.forwarded_host or x.host,
+        x.forwarded_host or x.authority,
         framing,
     )
     lines = len(x.forward) + 3 + (framing.count(b"\n") if framing else 0)

@@ -11,7 +11,7 @@ _FINAL = frozenset((Cause.TIMEOUT, Cause.PROTOCOL, Cause.FULL, Cause.NO_INSTANCE
 
 
 class RetryBudget:
-    """Each request earns `share` of a retry, up to a small reserve; each retry spends one."""
+    """Each request earns `share` of a retry, up to a small reserve; each retry of one that was sent spends one."""
 
     __slots__ = ("_seen", "share", "tokens")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -285,18 +286,26 @@ def test_a_host_that_is_not_one_host_is_refused(gateway: Gateway, payload: bytes
     [
         (b"A.TEST", b"a.test"),
         (b"a.test.", b"a.test"),
-        (b"a.test:80", b"a.test"),
-        (b"a.test.:8080", b"a.test"),
+        (b"a.test:80", b"a.test:80"),
+        (b"A.test.:8080", b"a.test:8080"),
         (b"[::1]", b"[::1]"),
-        (b"[::1]:80", b"[::1]"),
+        (b"[::1]:80", b"[::1]:80"),
         (b"127.0.0.1", b"127.0.0.1"),
         (b"xn--mnchen-3ya.test", b"xn--mnchen-3ya.test"),
         (b"a_b.test", b"a_b.test"),
-        (b"XN--MNCHEN-3YA.test:443", b"xn--mnchen-3ya.test"),
+        (b"XN--MNCHEN-3YA.test:443", b"xn--mnchen-3ya.test:443"),
     ],
 )
 def test_every_spelling_of_a_host_is_one_host(gateway: Gateway, host: bytes, canonical: bytes) -> None:
     assert gateway.accepts(get(b"/x", host=host)).values(b"x-forwarded-host") == [canonical]
+
+
+@pytest.mark.parametrize("host", [b"a.test", b"a.test:8080", b"[::1]:8080"])
+def test_a_preserved_host_keeps_its_port(tmp_path: Path, host: bytes) -> None:
+    routes = (Route("all", "open", upstream="recorder", preserve_host=True),)
+    with running(tmp_path / "node", open_snapshot(routes=routes)) as gateway:
+        for _ in range(3):  # the third time the head is remembered
+            assert gateway.accepts(get(b"/x", host=host)).values(b"host") == [host]
 
 
 @pytest.fixture(scope="module")

@@ -211,6 +211,20 @@ def test_a_retry_does_not_take_the_next_ones_turn(tmp_path: Path) -> None:
     run(scenario)
 
 
+def test_tries_that_reached_no_service_are_free(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with answering() as dead:
+            pass
+        async with answering() as alive:
+            config = service(dead, alive, retry_budget=0.0, outlier=OutlierEjection(0))
+            async with running(tmp_path, config) as gateway:
+                answers = await asyncio.gather(*(gateway.ask() for _ in range(60)))
+                assert {answer.status for answer in answers} == {200}
+                assert len(alive.requests) == 60
+
+    run(scenario)
+
+
 def test_a_target_by_a_name_that_cannot_be_is_502(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path, service(Target("a" * 70 + ".test", 80), retries=0)) as gateway:
