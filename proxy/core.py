@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from proxy.answers import body_length, error_body, failure_answer, too_large
 from proxy.exchange import Exchange, Header, Response, UpstreamHead, problem
+from proxy.http.date import http_date
 from proxy.http.edge import admit, admit_head, repeatable, split_lines
 from proxy.http.forwarded import believe
 from proxy.pipeline.chain import SWITCHED, Chain
@@ -502,6 +503,7 @@ class Core:
         if response.status >= 400 or response.code:
             x.state = REJECTED if response.state is None else response.state
         body, headers = error_body(x, response) if response.code else (response.body, list(response.headers))
+        headers.append((b"date", http_date()))
         head = UpstreamHead(response.status, headers, len(body))
         x.response = head
         try:

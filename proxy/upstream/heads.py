@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from proxy.exchange import Exchange, UpstreamHead
+from proxy.http.date import http_date
 from proxy.http.lines import BadLine, LineReader, Special
 
 _WITH_CONTENT = frozenset((b"POST", b"PUT", b"PATCH"))
@@ -84,6 +85,7 @@ BODILESS = frozenset((204, 304))
 REMEMBERED = 4096
 HEADS = 1024
 HEAD_BYTES = 1024
+_DATE = re.compile(rb"^date:", re.IGNORECASE | re.MULTILINE).search
 _DIGITS = re.compile(rb"[0-9]{1,15}").fullmatch
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?")
 _statuses: dict[bytes, tuple[int, bool]] = {}
@@ -109,16 +111,23 @@ def read_head(text: bytes) -> UpstreamHead:
         block = b"".join(map(_blocks.__getitem__, lines))
         status, keeps = _statuses[first]
     except KeyError:
-        return _read_new(first, lines)
+        return _dated(_read_new(first, lines))
     head = UpstreamHead(status, None, None, block)
     head.keeps = keeps
     for special in filter(None, map(_specials.get, lines)):
         _apply(head, special)
     _measure(head)
-    if head.block is not None and len(text) <= HEAD_BYTES:
+    if _dated(head).block is block and len(text) <= HEAD_BYTES:
         if len(_heads) >= HEADS:
             _heads.clear()
-        _heads[text] = (status, None, head.length, head.block, head.chunked, head.keeps, head.whole)
+        _heads[text] = (status, None, head.length, block, head.chunked, head.keeps, head.whole)
+    return head
+
+
+def _dated(head: UpstreamHead) -> UpstreamHead:
+    """An answer whose service does not say when it was made says when it came (RFC 9110 6.6.1)."""
+    if head.status >= 200 and head.block is not None and _DATE(head.block) is None:
+        head.block += b"date: %b\r\n" % http_date()
     return head
 
 

@@ -9,6 +9,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 
 import httpx
 import pytest
@@ -540,6 +541,23 @@ def test_the_request_id_is_in_errors(gateway: GatewayFactory, door: str, upstrea
     assert (got.status_code, got.headers["content-type"]) == (404, "application/problem+json")
     assert got.headers["x-request-id"] == got.json()["request_id"]
     assert running.record_of(got.json()["request_id"]).code == got.json()["code"] == "no-route"
+
+
+def test_every_answer_says_when(gateway: GatewayFactory, door: str, upstream: Service) -> None:
+    upstream.on(
+        "/dated",
+        answer(b"HTTP/1.1 200 OK\r\ndate: Sat, 01 Jan 2000 00:00:00 GMT\r\ncontent-length: 0\r\n\r\n"),
+    )
+    upstream.on("/undated", answer(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"))
+    running = gateway(door, snapshot(upstream.port, route={"methods": ("GET",)}))
+    before = int(time.time())
+    found = [
+        httpx.request(method, running.url + path).headers.get_list("date")
+        for method, path in (("GET", "/dated"), ("GET", "/undated"), ("GET", "/undated"), ("POST", "/own"))
+    ]
+    assert found[0] == ["Sat, 01 Jan 2000 00:00:00 GMT"]
+    for [date] in found[1:]:
+        assert before <= parsedate_to_datetime(date).timestamp() <= time.time()
 
 
 def test_a_trace_goes_on(running: Gateway, upstream: Service) -> None:

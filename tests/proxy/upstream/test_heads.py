@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from email.utils import parsedate_to_datetime
+
 import pytest
 
 from proxy.http.forwarded import origin_lines
@@ -108,10 +111,24 @@ def test_a_remembered_head_has_its_own_lines_for_each_instance_and_change() -> N
 @pytest.mark.parametrize("again", range(2))
 def test_an_answer_is_read_alike_the_second_time(again: int) -> None:
     head = read_head(
-        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: keep-alive\r\nContent-Length: 12"
+        b"HTTP/1.1 200 OK\r\nDATE: d\r\nContent-Type: text/plain\r\nConnection: keep-alive\r\nContent-Length: 12"
     )
     assert (head.status, head.length, head.chunked, head.keeps) == (200, 12, False, True)
-    assert head.headers == [(b"content-type", b"text/plain")]
+    assert head.headers == [(b"date", b"d"), (b"content-type", b"text/plain")]
+
+
+@pytest.mark.parametrize("again", range(3))
+@pytest.mark.parametrize("length", [b"", b"\r\ncontent-length: 2"])
+def test_an_answer_without_a_date_gets_that_of_its_arrival(again: int, length: bytes) -> None:
+    before = int(time.time())
+    head = read_head(b"HTTP/1.1 200 OK\r\nx-date: never" + length)
+    [date] = [value for name, value in head.headers if name == b"date"]
+    assert before <= parsedate_to_datetime(date.decode()).timestamp() <= time.time()
+    assert head.length == (2 if length else None)
+
+
+def test_an_informational_answer_needs_no_date() -> None:
+    assert read_head(b"HTTP/1.1 103 Early Hints\r\nlink: </a>").headers == [(b"link", b"</a>")]
 
 
 @pytest.mark.parametrize("again", range(2))
