@@ -71,8 +71,10 @@ def test_without_a_spool_it_says_what_to_do(tmp_path: Path, settings: object) ->
 
 
 def _started(tmp_path: Path) -> subprocess.Popen[str]:
+    # A shell has what it starts in the background ignore Ctrl-C, and that is inherited.
     code = (
-        "import sys, pathlib, django\nfrom django.conf import settings\n"
+        "import signal, sys, pathlib, django\nfrom django.conf import settings\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "settings.configure(TIDEGATE_DATA=pathlib.Path(sys.argv[1]), INSTALLED_APPS=[])\ndjango.setup()\n"
         "from django.core.management import call_command\n"
         "from proxy.management.commands.traffic import Command\ncall_command(Command(), 'tail')"
