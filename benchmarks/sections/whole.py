@@ -50,12 +50,14 @@ def run(stage: Stage) -> Result:
     running = product.start(LOAD_CORE)
     [worker] = product.workers()
     _move(worker.pid, GATEWAY_CORE)
-    _open_overview(product)
+    view = _open_overview(product)
     contenders = [contender(peer) for peer in peers if peer.name in (NGINX, ENVOY)]
     contenders.append(Contender(WHOLE, lambda: [worker.pid], lambda s: wrk(product.port, PATH, key, s)))
     started, before = time.monotonic(), _used(running.pids, worker.pid)
     rounds = interleave(contenders, stage.options.rounds, stage.options.seconds)
     after, seconds = _used(running.pids, worker.pid), time.monotonic() - started
+    if view.close_code is not None:
+        raise Broken(f"the live overview was closed: {view.close_code} {view.close_reason}")
     if product.workers()[0].dropped:
         raise Broken("traffic records were dropped")
     result = Result("whole", TITLE)
@@ -92,7 +94,7 @@ def _used(pids: list[int], worker: int) -> dict[str, float]:
     return used
 
 
-def _open_overview(product: Product) -> None:
+def _open_overview(product: Product) -> ClientConnection:
     """Sign in and keep the live view of the overview open, as a browser does."""
     password = product.manage("admin", "create").split()[-1]
     site = f"http://127.0.0.1:{product.console_port}"
@@ -110,7 +112,9 @@ def _open_overview(product: Product) -> None:
         raise Broken("the administrator could not sign in")
     address = site.replace("http", "ws", 1) + "/console/live/overview/"
     view = connect(address, origin=Origin(site), additional_headers={"Cookie": f"sessionid={session}"})
+    view.recv(10.0)
     threading.Thread(target=_watch, args=(view,), daemon=True).start()
+    return view
 
 
 def _watch(view: ClientConnection) -> None:

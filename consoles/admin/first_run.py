@@ -25,7 +25,7 @@ from consoles.ui.changing import REFUSED
 from consoles.ui.menu import Entry
 from consoles.ui.node import node_state
 from consoles.ui.pages import Page, local
-from consoles.ui.unpublished import signature, unpublished_changes
+from consoles.ui.unpublished import signature, still_as_seen, unpublished_changes
 from proxy.config.publish import PublishRefused
 from proxy.identity.issue import KeyRefused, issue_key
 from proxy.identity.keys import PepperError
@@ -373,10 +373,7 @@ class PublishStep(Page):
         try:
             with transaction.atomic():
                 Gateway.lock()
-                if request.POST.get("seen") != signature():
-                    messages.warning(
-                        request, "The draft has changed since you looked at it. Look again, then publish."
-                    )
+                if not still_as_seen(request):
                     return redirect(back)
                 publish_draft(request, "First steps")
         except PublishRefused:

@@ -19,7 +19,7 @@ from consoles.ui.documents import ShownChange, ShownProblem, shown_changes, show
 from consoles.ui.menu import Entry
 from consoles.ui.pages import Page
 from consoles.ui.registry import families
-from consoles.ui.unpublished import remember, signature
+from consoles.ui.unpublished import remember, signature, still_as_seen
 from proxy.config import document
 from proxy.config.draft import draft_document
 from proxy.config.problem import Problem
@@ -90,11 +90,8 @@ class PublishPage(Page):
         note = request.POST.get("note", "").strip()[:MAX_NOTE]
         try:
             with transaction.atomic():
-                Gateway.lock()  # of two who publish at once, the second one looks again
-                if request.POST.get("seen") != signature():
-                    messages.warning(
-                        request, "The draft has changed since you looked at it. Look again, then publish."
-                    )
+                Gateway.lock()
+                if not still_as_seen(request):
                     return redirect("console:publish")
                 done = publish(note, request.user.get_username())
                 changes = {change.object: (None, change.kind) for change in done.changes[:100]}

@@ -23,7 +23,6 @@ from proxy.models import Api, Plan, Policy, Subscription
 from proxy.pipeline.policy import Stage
 from proxy.pipeline.registry import policies
 
-LIVE = ("pending", "accepted", "paused")
 CONFIRMED = "keep_subscriptions"
 SHOWN = 5
 
@@ -55,7 +54,7 @@ class SellingForm(ObjectForm):
 
     def _subscribed(self, taken: set[str]) -> str:
         me, other = ("plan", "api__slug") if self.sold == "apis" else ("api", "plan__name")
-        live = Subscription.objects.filter(**{me: self.instance}, status__in=LIVE).order_by()
+        live = Subscription.objects.filter(**{me: self.instance}, status__in=Subscription.LIVE).order_by()
         found = {
             name: number
             for name, number in live.values_list(other).annotate(number=Count("pk"))

@@ -57,7 +57,7 @@ class UpstreamForm(NestedForm):
             "max_connections": "Open at once, of one worker to all Targets.",
             "max_pending": "Requests that may wait for a connection.",
             "retries": "Further tries on another Target, where that is safe.",
-            "retry_budget": "Retries as a share of all requests, so that they do not add to an outage.",
+            "retry_budget": "Share of all requests that may be sent again, so that retries do not add to an outage.",
             "host_header": "Empty: the Target's own address.",
             "tls_ca": "PEM of the authority that signed the Targets' certificates, if it is not a public one.",
         }

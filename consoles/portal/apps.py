@@ -35,7 +35,6 @@ SHOWN_KEYS = 50
 SHOWN_SUBSCRIPTIONS = 100
 DAY = 86_400
 Status = Subscription.Status
-LIVE = (Status.PENDING, Status.ACCEPTED, Status.PAUSED)
 
 
 class AppForm(ObjectForm):
@@ -168,7 +167,7 @@ class AppPage(PortalPage):
                 "title": str(row),
                 "row": row,
                 "subscriptions": [
-                    (one, public.get(one.api.slug), subscription_status(one), one.status in LIVE)
+                    (one, public.get(one.api.slug), subscription_status(one), one.status in Subscription.LIVE)
                     for one in subscriptions
                 ],
                 "keys": [(key, key_state(key)) for key in keys],
@@ -261,7 +260,9 @@ class Access(PortalPage):
         api, plans = api_of(slug), catalogue().plans_of(slug)
         apps = list(self.apps()[:MOST_APPS])
         taken = set(
-            self.subscriptions().filter(api__slug=slug, status__in=LIVE).values_list("app_id", flat=True)
+            self.subscriptions()
+            .filter(api__slug=slug, status__in=Subscription.LIVE)
+            .values_list("app_id", flat=True)
         )
         free = [app for app in apps if app.pk not in taken]
         if errors and status == 200:
@@ -288,14 +289,14 @@ class CloseSubscription(PortalPage):
 
     def get(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Asks once more."""
-        row = get_object_or_404(self.subscriptions(), pk=pk, status__in=LIVE)
+        row = get_object_or_404(self.subscriptions(), pk=pk, status__in=Subscription.LIVE)
         return self.answer({"title": f"Give up {row.api.title or row.api}", "row": row})
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponseBase:
         """Close it."""
         with transaction.atomic():
             rows = self.subscriptions().select_for_update(of=("self",))
-            row: Any = get_object_or_404(rows, pk=pk, status__in=LIVE)
+            row: Any = get_object_or_404(rows, pk=pk, status__in=Subscription.LIVE)
             before = audit.state_of(row)
             row.status, row.decided_at = Status.CLOSED, timezone.now()
             row.save(update_fields=["status", "decided_at"])

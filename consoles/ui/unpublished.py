@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 
 import msgspec
+from django.contrib import messages
 from django.core.cache import cache
 from django.db import connection
 from django.db.models import Model
+from django.http import HttpRequest
 
 from proxy.config.difference import differences
 from proxy.config.draft import draft_document
@@ -57,6 +59,17 @@ def signature() -> str:
         cursor.execute(" UNION ALL ".join(parts))
         rows = cursor.fetchall()
     return hashlib.sha256(repr(rows).encode()).hexdigest()[:32]
+
+
+def still_as_seen(request: HttpRequest) -> bool:
+    """Whether the draft is the one that the page of this form was made of; if not, the next page says so.
+
+    Ask under the lock of the Gateway: of two who publish at once, the second one looks again.
+    """
+    if request.POST.get("seen") == signature():
+        return True
+    messages.warning(request, "The draft has changed since you looked at it. Look again, then publish.")
+    return False
 
 
 def _count() -> int:

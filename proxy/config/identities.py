@@ -21,8 +21,6 @@ from proxy.models import Api, App, Plan, Subscription
 from proxy.models import Developer as DeveloperRow
 from proxy.models.app import validate_groups
 
-LIVE = ("pending", "accepted", "paused")
-
 
 class DeveloperEntry(Frozen, frozen=True):
     """A person in the portal."""
@@ -67,7 +65,7 @@ class Identities(Frozen, frozen=True):
 def stored_identities() -> Identities:
     """What the database has."""
     apps = App.objects.select_related("developer").order_by("name")
-    live = Subscription.objects.filter(status__in=LIVE).select_related("app", "api", "plan")
+    live = Subscription.objects.filter(status__in=Subscription.LIVE).select_related("app", "api", "plan")
     return Identities(
         developers=tuple(
             DeveloperEntry(row.email, row.name, row.active) for row in DeveloperRow.objects.order_by("email")
@@ -152,10 +150,10 @@ def _unsold(rows: tuple[SubscriptionEntry, ...], whole: document.Document) -> It
     stored: set[tuple[str, str, str]] | None = None
     for row in rows:
         apis = sold.get(row.plan)
-        if row.status not in LIVE or apis is None or row.api in apis:
+        if row.status not in Subscription.LIVE or apis is None or row.api in apis:
             continue
         if stored is None:
-            live = Subscription.objects.filter(status__in=LIVE)
+            live = Subscription.objects.filter(status__in=Subscription.LIVE)
             stored = set(live.values_list("app__name", "api__slug", "plan__name"))
         if (row.app, row.api, row.plan) not in stored:
             reason = f"is not sold on api {row.api!r}; add it to the plan's apis"
@@ -209,7 +207,7 @@ def write_subscriptions(wanted: Identities) -> None:
     """Create and update Subscriptions, after the Apis and Plans that they are to."""
     for item in wanted.subscriptions or ():
         names = {"app__name": item.app, "api__slug": item.api}
-        row = Subscription.objects.filter(**names, status__in=LIVE).first()
+        row = Subscription.objects.filter(**names, status__in=Subscription.LIVE).first()
         if row is None:
             row = Subscription.objects.filter(**names).first() or Subscription(
                 app=App.objects.get(name=item.app), api=Api.objects.get(slug=item.api)

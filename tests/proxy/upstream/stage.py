@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import json
 import socket
 import ssl
 import time
@@ -19,7 +20,7 @@ import uvloop
 from proxy.config.snapshot import Limits, Route, Snapshot, Target, Upstream
 from proxy.config.store import SnapshotStore
 from proxy.engine import Engine, open_engine
-from proxy.node import SNAPSHOT, NodeDir, SharedState
+from proxy.node import HEALTH, SNAPSHOT, NodeDir, SharedState
 from proxy.telemetry.metrics import NAMED, series
 from proxy.telemetry.record import TrafficRecord
 from proxy.telemetry.tail import Tail
@@ -336,6 +337,16 @@ def gateway_tasks() -> list[asyncio.Task[Any]]:
         (task, getattr(task.get_coro(), "cr_code", run.__code__).co_filename) for task in asyncio.all_tasks()
     ]
     return [task for task, file in files if "/proxy/" in file and "/tests/" not in file]
+
+
+async def report_health(gateway: Gateway, health: dict[str, bool]) -> None:
+    """As the node agent does: Target label to healthy."""
+    gateway.engine.node.health.write_text(json.dumps({"service": health}))
+    gateway.state.numbers[HEALTH] += 1
+    instances = gateway.pool.instances
+    await until(
+        lambda: all(one.healthy is health.get(one.label, True) for one in instances), "the news of health"
+    )
 
 
 @contextlib.asynccontextmanager

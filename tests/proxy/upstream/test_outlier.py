@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import json
 import logging
 import ssl
 import time
@@ -17,7 +16,6 @@ import msgspec
 import pytest
 
 from proxy.config.snapshot import OutlierEjection, Target, Upstream
-from proxy.node import HEALTH
 from proxy.telemetry.prometheus import render
 from proxy.upstream.outlier import LONGEST, own_fault
 from proxy.upstream.pool import Instance
@@ -28,6 +26,7 @@ from tests.proxy.upstream.stage import (
     Incoming,
     ScriptedUpstream,
     answering,
+    report_health,
     run,
     running,
     service,
@@ -314,9 +313,7 @@ def test_unhealthy_targets_and_those_without_weight_do_not_count(tmp_path: Path)
             targets[3] = msgspec.structs.replace(targets[3], weight=0)
             config = service(*targets, outlier=OutlierEjection(2, max_percent=100))
             async with running(tmp_path, config) as gateway:
-                gateway.engine.node.health.write_text(json.dumps({"service": {targets[2].label: False}}))
-                gateway.state.numbers[HEALTH] += 1
-                await until(lambda: not instance(gateway, targets[2]).healthy, "the news of health")
+                await report_health(gateway, {targets[2].label: False})
                 await ask(gateway, 20)
                 assert len(ejected(gateway)) == 1
                 assert (bad[2].seen, bad[3].seen) == (0, 0)
@@ -714,9 +711,7 @@ def test_good_health_checks_do_not_bring_it_back_early(tmp_path: Path) -> None:
             await ask(gateway, 6)
             one = instance(gateway, moody.target)
             for healthy in (False, True):
-                gateway.engine.node.health.write_text(json.dumps({"service": {one.label: healthy}}))
-                gateway.state.numbers[HEALTH] += 1
-                await until(lambda: one.healthy is healthy, "the news of health")  # noqa: B023
+                await report_health(gateway, {one.label: healthy})
             assert await ask(gateway, 6) == [200] * 6
             assert ejected(gateway) == [one.label]
 
@@ -728,9 +723,7 @@ def test_with_nobody_else_left_an_ejected_one_is_tried(tmp_path: Path) -> None:
         async with beside(tmp_path, 503, LONG) as (gateway, moody, good):
             await ask(gateway, 6)
             assert ejected(gateway) == [moody.target.label]
-            gateway.engine.node.health.write_text(json.dumps({"service": {good.target.label: False}}))
-            gateway.state.numbers[HEALTH] += 1
-            await until(lambda: not instance(gateway, good.target).healthy, "the news of health")
+            await report_health(gateway, {good.target.label: False})
             moody.now = status(200)
             seen = moody.seen
             assert await ask(gateway, 6) == [200] * 6

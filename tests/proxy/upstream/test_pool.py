@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from pathlib import Path
 
 import msgspec
 
 from proxy.config.snapshot import OutlierEjection, Target
-from proxy.node import HEALTH
 from tests.proxy.upstream.stage import (
     Gateway,
     Incoming,
     ScriptedUpstream,
     answering,
+    report_health,
     run,
     running,
     service,
@@ -32,16 +31,6 @@ async def spread(gateway: Gateway, count: int, *upstreams: ScriptedUpstream) -> 
             client.send("GET", "/")
             assert (await client.read()).status == 200
     return [len(upstream.requests) - had for upstream, had in zip(upstreams, before, strict=True)]
-
-
-async def report_health(gateway: Gateway, health: dict[str, bool]) -> None:
-    """As the node agent does."""
-    gateway.engine.node.health.write_text(json.dumps({"service": health}))
-    gateway.state.numbers[HEALTH] += 1
-    instances = gateway.pool.instances
-    await until(
-        lambda: all(one.healthy is health.get(one.label, True) for one in instances), "the news of health"
-    )
 
 
 def test_turns_are_even(tmp_path: Path) -> None:
