@@ -69,10 +69,6 @@ class Engine:
         self._seen_revision = self.state.numbers[SNAPSHOT]
         await self._load()
         self._read_health()
-        # What is alive now stays alive: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
         self._expected = self._loop.time()
         self._tick()
 
@@ -174,6 +170,13 @@ def redis_url() -> str | None:
 def node_name() -> str:
     """This node's name in records: NODE_NAME, else the host's name."""
     return os.environ.get("NODE_NAME") or os.uname().nodename.partition(".")[0] or "node"
+
+
+def settle_collector() -> None:
+    """For a process that only serves: what is alive now stays so, the collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def open_engine(directory: str | Path, slot: int) -> Engine:

@@ -19,7 +19,7 @@ import uvloop
 from proxy.doors.listener import Listener
 from proxy.doors.native import NativeConnection
 from proxy.doors.tls import ServerContexts
-from proxy.engine import Engine, open_engine
+from proxy.engine import Engine, open_engine, settle_collector
 
 BACKLOG = 4096
 
@@ -82,6 +82,7 @@ async def serve(node: str, slot: int, plain: socket.socket | None, tls: socket.s
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
     await engine.start()
+    settle_collector()
     await worker.open(plain, tls)
     await worker.stopping.wait()
     await worker.close()

@@ -1,5 +1,6 @@
 """What all tests share. `--database` tests run on SQLite, and on PostgreSQL where DATABASE_URL names one."""
 
+import gc
 import os
 import tempfile
 
@@ -17,3 +18,9 @@ os.environ["TIDEGATE_DATA"] = os.environ.get("TIDEGATE_TEST_DATA") or tempfile.m
 
 # Passwords of tests are not worth the 100 MB and the time that keep guessers out of a stolen database.
 Argon2PasswordHasher.time_cost, Argon2PasswordHasher.memory_cost, Argon2PasswordHasher.parallelism = 1, 8, 1
+
+
+def pytest_collection_finish() -> None:
+    """What is here now stays to the end: the collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()

@@ -7,7 +7,6 @@ from typing import Literal
 
 from proxy.counters.base import CounterStore
 from proxy.counters.memory import MemoryCounters
-from proxy.counters.redis import RedisCounters
 from proxy.counters.shared import SharedCounters
 
 
@@ -26,4 +25,7 @@ def open_store(
         return SharedCounters(path)
     if not redis_url:
         raise ValueError("The Redis counters need the address of a server.")
+    # Close to half of a worker's start and 7 MB, for those who have it.
+    from proxy.counters.redis import RedisCounters
+
     return RedisCounters(redis_url)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from proxy.doors.asgi_open import OpenExchanges
 from proxy.doors.asgi_websocket import drain_websockets
-from proxy.engine import Engine, open_engine
+from proxy.engine import Engine, open_engine, settle_collector
 from proxy.node import NodeDir
 from proxy.telemetry import status
 
@@ -72,6 +72,7 @@ class EngineHolder:
             os.close(self._claim)
             raise
         await engine.start()
+        settle_collector()
         engine.sweeps.append(self.exchanges.sweep)
         engine.ready()
         self.engine = engine

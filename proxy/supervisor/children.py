@@ -47,7 +47,19 @@ def tasks() -> Command:
     level = os.environ.get("TIDEGATE_LOG_LEVEL", "WARNING")
     return Command(
         "tasks",
-        (sys.executable, "-m", "celery", "-A", CELERY, "-q", "worker", "-l", level.upper(), *flags),
+        (
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            CELERY,
+            "-q",
+            "--skip-checks",
+            "worker",
+            "-l",
+            level.upper(),
+            *flags,
+        ),
         environment={"TIDEGATE_LOG_LEVEL": level},
         death_signal=signal.SIGTERM,
         later=True,

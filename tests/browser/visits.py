@@ -33,7 +33,9 @@ _OPTIONS = {
 }
 """The size of targets is a rule of WCAG 2.2 that axe leaves out unless asked. Style sheets, which no rule that is on
 reads, are not fetched once more."""
-_RUN = """async (options) => (await axe.run(document, options)).violations.map((one) => ({
+FRAME = ("aside", "header", "footer")
+"""What is around all pages of a kind."""
+_RUN = """async ([context, options]) => (await axe.run(context, options)).violations.map((one) => ({
   impact: one.impact, rule: one.id,
   nodes: one.nodes.map((node) => `${node.html.slice(0, 160)} (${node.failureSummary.replace(/\\s+/g, " ")})`),
 }))"""
@@ -79,15 +81,15 @@ class Visitor:
 
         expect(self.page.locator(_LOADING)).to_have_count(0)
 
-    def look(self, name: str = "", looks: Sequence[Look] = OPPOSITE) -> None:
-        """axe, and whether everything fits."""
+    def look(self, name: str = "", looks: Sequence[Look] = OPPOSITE, frame: bool = True) -> None:
+        """axe, and whether everything fits; without the `frame` if it was looked at before, around another page."""
         self.where = name or self.where
         if not self.page.evaluate("'axe' in window"):
             self.page.evaluate(AXE.read_text(encoding="utf-8"))
         for look in looks:
             self.show_as(look)
             self._measure(look)
-            self._run_axe(look)
+            self._run_axe(look, () if frame else FRAME)
 
     def show_as(self, look: Look) -> None:
         """Theme and width, without loading again."""
@@ -100,8 +102,9 @@ class Visitor:
         if wide > look.width:
             self._note(f"{look.width} px: {wide} px wide because of {self.page.evaluate(_WIDER)}")
 
-    def _run_axe(self, look: Look) -> None:
-        for one in self.page.evaluate(_RUN, _OPTIONS):
+    def _run_axe(self, look: Look, apart_from: Sequence[str]) -> None:
+        context = {"include": ["html"], "exclude": [[one] for one in apart_from]}
+        for one in self.page.evaluate(_RUN, [context, _OPTIONS]):
             if one["impact"] in BAD:
                 first, more = one["nodes"][0], len(one["nodes"]) - 1
                 self._note(

@@ -6,11 +6,14 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.test import Client
+from django.test.client import ClientHandler
 
 from consoles.models import Membership, Role
 
 NAMES = {"vera": Role.VIEWER, "eddie": Role.EDITOR, "paula": Role.PUBLISHER, "olga": Role.OWNER}
 PASSWORD = "a-long-password-for-tests"
+SITE = ClientHandler(enforce_csrf_checks=False)
+"""The middleware, made once, as in the product: made for each browser, it would look through all static files."""
 
 
 def member(name: str) -> Any:
@@ -24,6 +27,7 @@ def member(name: str) -> Any:
 def browser(name: str = "olga") -> Client:
     """A signed-in browser; `nobody` is signed out."""
     client = Client()
+    client.handler = SITE
     if name != "nobody":
         client.force_login(member(name))
     return client

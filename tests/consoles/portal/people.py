@@ -11,6 +11,7 @@ from django.test import Client
 from proxy.config.publish import publish
 from proxy.identity.issue import issue_key
 from proxy.models import Api, App, Developer, Plan, Policy, Route, Subscription, Target, Upstream
+from tests.consoles.people import SITE
 
 OPENAPI = """
 openapi: 3.0.3
@@ -102,6 +103,7 @@ def with_app(name: str) -> Theirs:
 def browser(who: Developer | None) -> Client:
     """A browser in which they are signed in."""
     client = Client()
+    client.handler = SITE
     if who is not None:
         client.force_login(who.user)
     return client

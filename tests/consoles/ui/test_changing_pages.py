@@ -3,11 +3,12 @@
 import json
 
 import pytest
+from django.test import Client
 from django.urls import reverse
 
 from consoles.models import AuditEntry
 from proxy.models import Api, Route, Subscription, Target, Upstream
-from tests.consoles.people import browser, errors_of
+from tests.consoles.people import browser, errors_of, member
 from tests.consoles.world import make_world, taken_meanwhile
 
 pytestmark = pytest.mark.django_db
@@ -254,6 +255,6 @@ def test_there_is_no_page_of_what_is_not_there():
 
 
 def test_a_post_without_the_token_is_refused():
-    client = browser("eddie")
-    client.handler.enforce_csrf_checks = True
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(member("eddie"))
     assert client.post(reverse("console:apis-create"), API).status_code == 403

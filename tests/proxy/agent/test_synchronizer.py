@@ -175,7 +175,7 @@ def test_a_hanging_database_holds_nobody(make: Open) -> None:
     assert synchronizer.staleness > 0.1
     started = time.monotonic()
     synchronizer.stop(patience=0.1)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
 
 
 def test_pauses_double_up_to_a_bound_with_jitter(make: Open) -> None:

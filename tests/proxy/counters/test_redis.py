@@ -149,12 +149,12 @@ def test_slow_redis_is_decided_in_time(redis_server: RedisServer) -> None:
         await store.hit(b"key", LIMIT)
         late = store._connection
         with client(redis_server) as connection:
-            connection.client_pause(300)
+            connection.client_pause(2000)
         begin = time.monotonic()
         answers = await asyncio.gather(*(outcome(store) for _ in range(50)))
-        assert time.monotonic() - begin < 0.2
+        assert time.monotonic() - begin < 1.5
         assert set(answers) == {"Redis: TimeoutError"}
-        await asyncio.sleep(0.35)
+        await asyncio.sleep(2.05)
         verdict = await store.hit(b"other", Limit("fixed-window", 1000, 3600.0))
         assert verdict.remaining == 999
         assert store._connection is not late
@@ -173,12 +173,12 @@ def test_breaker(redis_server: RedisServer) -> None:
         begin = time.monotonic()
         answers = [await outcome(store) for _ in range(100)]
         assert set(answers) == {"Redis failed a moment ago"}
-        assert time.monotonic() - begin < 0.1
+        assert time.monotonic() - begin < 1  # 100 time-outs would be 5 s
         redis_server.restart()
-        await asyncio.sleep(0.35)
+        await asyncio.sleep(1.05)
         assert (await store.hit(b"key", LIMIT)).remaining == 4, "it came back empty"
 
-    run(redis_server, scenario, pause=0.3)
+    run(redis_server, scenario, pause=1.0)
 
 
 def test_a_restarted_server_is_not_noticed(redis_server: RedisServer) -> None:
@@ -207,7 +207,7 @@ def test_a_server_that_never_answers(tmp_path_factory: pytest.TempPathFactory) -
         store = RedisCounters(f"unix://{path}")
         begin = time.monotonic()
         assert await outcome(store) == "Redis: TimeoutError"
-        assert time.monotonic() - begin < 0.2
+        assert time.monotonic() - begin < 2
         await store.close()
         assert await outcome(store) == "Redis failed a moment ago"
         server.close()

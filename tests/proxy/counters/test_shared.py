@@ -68,16 +68,16 @@ def test_a_stopped_holder_does_not_hold_the_worker(table: Path) -> None:
     """Decided within the deadline, then at once; other buckets go on; all is well when it runs again."""
     process = start(table, "stop", script=STOPPER)
     os.kill(process.pid, signal.SIGSTOP)
-    store = SharedCounters(table, deadline=0.05, pause=60.0)
+    store = SharedCounters(table, deadline=1.0, pause=60.0)
     limit = Limit("fixed-window", 5, 60.0)
     begin = time.monotonic()
     with pytest.raises(CounterUnavailable):
         store.hit(b"key", limit)
-    assert 0.05 <= time.monotonic() - begin < 0.5
+    assert 1 <= time.monotonic() - begin < 10
     begin = time.monotonic()
     with pytest.raises(CounterUnavailable):
         store.hit_all([(b"other", limit), (b"key", limit)])
-    assert time.monotonic() - begin < 0.04
+    assert time.monotonic() - begin < 0.9
     assert store.hit(b"other", limit).remaining == 4, "nothing was charged, its lock is free"
     process.kill()
     process.communicate()

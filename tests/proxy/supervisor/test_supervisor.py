@@ -20,20 +20,17 @@ def test_every_slot_serves(start: Start) -> None:
     assert {stage.ask() for _ in range(40)} == stage.pids()
 
 
-def test_a_killed_worker_is_replaced_within_a_second(start: Start) -> None:
+def test_a_killed_worker_is_replaced(start: Start) -> None:
+    """Each time at once, without the pauses that follow deaths at start."""
     stage = start(workers=1)
     stage.wait_ready()
-    took = []
-    # The machine may be busy with other tests: the best of three counts.
     for _ in range(3):
         [before] = stage.pids()
         os.kill(before, signal.SIGKILL)
-        started = time.monotonic()
         # The connection waits in the queue of the socket that the supervisor holds: it is not refused.
         assert stage.ask() != before
-        took.append(time.monotonic() - started)
         wait_until(lambda before=before: stage.said(f"(pid {before}) died: signal SIGKILL; replaced"))
-    assert min(took) < 1.0
+    assert not stage.said("next try in")
 
 
 def test_a_worker_that_dies_at_start_is_tried_again_with_pauses_and_reason(start: Start) -> None:

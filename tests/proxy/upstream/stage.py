@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
 import socket
 import ssl
@@ -356,10 +355,7 @@ async def running(folder: Path, upstream: Upstream, limits: Limits | None = None
     node = NodeDir(folder / "node")
     SnapshotStore(node).write(snapshot_of(upstream, limits=limits))
     engine = open_engine(node.root, 0)
-    threshold = gc.get_threshold()
     await engine.start()
-    gc.unfreeze()
-    gc.set_threshold(*threshold)
     sock = socket.create_server(("127.0.0.1", 0), backlog=1024)
     sock.setblocking(False)
     worker = NativeWorker(engine)
