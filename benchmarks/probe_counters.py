@@ -68,8 +68,10 @@ def probe_policy(name: str, store: ImmediateCounters) -> None:
     caller = Exchange(client_ip="192.0.2.7")
 
     def call() -> None:
-        caller.extra_lines = b""
+        caller.late = None
         policy.on_request(caller)
+        if caller.late is not None:
+            caller.late.lines(caller.late_of)
 
     show(f"{name}, whole policy hook", measure(call))
 

@@ -182,6 +182,16 @@ class UpstreamCall(Protocol):
         """The client is gone or an answer was made otherwise; the connection is not used again."""
 
 
+class LateHeaders(Protocol):
+    """Response headers of a policy that follow from one value. They need no check: fixed names, numbers."""
+
+    def lines(self, value: Any) -> bytes:
+        """As complete lines."""
+
+    def headers(self, value: Any) -> list[Header]:
+        """The same as pairs; the list is the caller's."""
+
+
 class Exchange(msgspec.Struct, eq=False):
     """One request on its way. Policies read the request and set decisions; they own no socket.
 
@@ -265,8 +275,9 @@ class Exchange(msgspec.Struct, eq=False):
     """The Host sent upstream; empty means what the Route and the Upstream say."""
     extra: list[Header] | None = None
     """Response headers that policies add to whatever answer goes out."""
-    extra_lines: bytes = b""
-    """The same as complete lines; policies that have them ready save the formatting. Read `added_headers`."""
+    late: LateHeaders | None = None
+    """Who writes further ones, from `late_of`, once it is known in which form the door wants them."""
+    late_of: Any = None
     ran: int = 0
     """How many request hooks of the chain have run; response hooks of the others are not called."""
     observed: str = ""
@@ -352,11 +363,10 @@ class Exchange(msgspec.Struct, eq=False):
         self.forward = [*self.forward, (name, value)]
 
     def added_headers(self) -> list[Header]:
-        """Everything that policies add to the answer; `extra_lines` are moved to `extra`."""
-        if self.extra_lines:
-            lines = self.extra_lines[:-2].replace(b"\r\n", b": ").split(b": ")
-            self.extra = [*zip(lines[::2], lines[1::2], strict=True), *(self.extra or ())]
-            self.extra_lines = b""
+        """Everything that policies add to the answer; what is `late` is moved to `extra`."""
+        if self.late is not None:
+            self.extra = [*self.late.headers(self.late_of), *(self.extra or ())]
+            self.late = None
         return self.extra or []
 
     def add_response_header(self, name: bytes, value: bytes) -> None:

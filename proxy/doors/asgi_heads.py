@@ -106,21 +106,15 @@ def may_hide_body(scope: Scope) -> bool:
 def answer_headers(x: Exchange, head: UpstreamHead, length: int | None) -> list[Header]:
     """The headers of an answer, with those that every answer carries. Raises UnsafeAnswer.
 
-    `length` is the Content-Length, None for none. The list may be changed.
+    `length` is the Content-Length, None for none. The list is the caller's.
     """
     block = head.block
-    headers = _checked(x, head.headers) if block is None else _blocks.get(block) or _read(block)
-    headers = headers.copy()
-    if x.extra_lines:
-        # Made line by line from fixed names and numbers: there is nothing to check.
-        lines = x.extra_lines[:-2].replace(b"\r\n", b": ").split(b": ")
-        headers += zip(lines[::2], lines[1::2], strict=True)
-    if x.extra is not None:
-        headers += _checked(x, x.extra)
-    headers.append((b"x-request-id", x.request_id))
-    if length is not None:
-        headers.append((b"content-length", b"%d" % length))
-    return headers
+    sent = _checked(x, head.headers) if block is None else _blocks.get(block) or _read(block)
+    late = () if x.late is None else x.late.headers(x.late_of)
+    extra = () if x.extra is None else _checked(x, x.extra)
+    if length is None:
+        return [*sent, *late, *extra, (b"x-request-id", x.request_id)]
+    return [*sent, *late, *extra, (b"x-request-id", x.request_id), (b"content-length", b"%d" % length)]
 
 
 def _checked(x: Exchange, headers: list[Header]) -> list[Header]:

@@ -72,7 +72,7 @@ class AsgiExchange:
     sending_until = NEVER
     body: RequestBody | None = None
     _waiter: asyncio.Future[None] | None = None
-    _listener: asyncio.Task[None] | None = None
+    listener: asyncio.Task[None] | None = None
     _resumed: asyncio.Event | None = None
     _task: asyncio.Task[object] | None = None
 
@@ -146,8 +146,8 @@ class AsgiExchange:
 
     def listen(self) -> None:
         """Read from the client from now on."""
-        if self._listener is None:
-            self._listener = asyncio.get_running_loop().create_task(self._listen())
+        if self.listener is None:
+            self.listener = asyncio.get_running_loop().create_task(self._listen())
 
     async def _listen(self) -> None:
         try:
@@ -171,16 +171,14 @@ class AsgiExchange:
         self.broken = True
         self._wake()
 
-    def finish(self) -> None:
-        """The coroutine of the application ends, whatever the reason."""
-        listener, self._listener = self._listener, None
+    def leave(self) -> None:
+        """The coroutine of the application ends, and there is something to be ended with it."""
+        listener, self.listener = self.listener, None
         if listener is not None and not listener.done():
             listener.cancel()
         if not self.x.finished:
             self.arriving = False
             self.core.client_gone(self.x)
-        # Without this each request would be a cycle that only the collector takes apart, thousands at a time.
-        self.x.door = None  # type: ignore[assignment]
 
     # -- the Door of the exchange
 
@@ -188,8 +186,8 @@ class AsgiExchange:
         self, x: Exchange, head: UpstreamHead, body: bytes, length: int | None, close: bool
     ) -> None:
         if self._begin(x, head, length):
-            assert self.start is not None
             if close and x.protocol not in FRAMED:
+                assert self.start is not None
                 self.start["headers"].append((b"connection", b"close"))
             self.content = body
             self._wake()
@@ -265,7 +263,7 @@ class AsgiExchange:
         elif self.body is not None and self.body.deadline < now and not x.answered:
             self.core.recorder.bump("body_timeouts")
             self.core.answer(x, problem(408, "body-timeout", "The request body took too long.", close=True))
-        elif self._listener is None and now - x.started > LISTEN_AFTER and not x.expect_continue:
+        elif self.listener is None and now - x.started > LISTEN_AFTER and not x.expect_continue:
             self.listen()
 
     def give_up(self) -> None:
@@ -310,8 +308,13 @@ async def serve(core: Core, exchanges: OpenExchanges, scope: Scope, receive: Rec
         # The server's `send` may fail with anything when the client is gone; ours is in the log.
         log.debug("an answer could not be sent, request %s", x.request_id.decode(), exc_info=True)
     finally:
-        exchanges.done(exchange)
-        exchange.finish()
+        exchanges.waiting.discard(exchange)
+        if exchanges.emptied is not None:
+            exchanges.done()
+        if exchange.listener is not None or not x.finished:
+            exchange.leave()
+        # Without this each request would be a cycle that only the collector takes apart, thousands at a time.
+        x.door = None  # type: ignore[assignment]
 
 
 @functools.lru_cache(maxsize=4096)

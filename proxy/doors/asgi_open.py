@@ -14,13 +14,13 @@ class OpenExchanges:
 
     def __init__(self) -> None:
         self.waiting: set[AsgiExchange] = set()
-        self._emptied: asyncio.Event | None = None
+        self.emptied: asyncio.Event | None = None
+        """Who drains waits for this."""
 
-    def done(self, exchange: AsgiExchange) -> None:
-        """It waits no more."""
-        self.waiting.discard(exchange)
-        if self._emptied is not None and not self.waiting:
-            self._emptied.set()
+    def done(self) -> None:
+        """One waits no more."""
+        if self.emptied is not None and not self.waiting:
+            self.emptied.set()
 
     def sweep(self, now: float) -> None:
         """A few times a second: notice clients that went away, end what is past its deadline."""
@@ -31,10 +31,10 @@ class OpenExchanges:
         """Wait until nothing is under way; what still is after `seconds` is broken off."""
         if not self.waiting:
             return
-        self._emptied = asyncio.Event()
+        self.emptied = asyncio.Event()
         try:
             async with asyncio.timeout(seconds):
-                await self._emptied.wait()
+                await self.emptied.wait()
         except TimeoutError:
             for exchange in list(self.waiting):
                 exchange.give_up()

@@ -30,11 +30,12 @@ def answer(x: Exchange, head: UpstreamHead, length: int | None, last: bytes, bod
         block = _lines(head.headers)
     if x.extra is not None:
         block += _lines(x.extra)
+    late = b"" if x.late is None else x.late.lines(x.late_of)
     if length is None:
         return b"%b%b%bx-request-id: %b\r\n%b\r\n%b" % (
             STATUS_LINES[head.status],
             block,
-            x.extra_lines,
+            late,
             x.request_id,
             last,
             body,
@@ -42,7 +43,7 @@ def answer(x: Exchange, head: UpstreamHead, length: int | None, last: bytes, bod
     return b"%b%b%bx-request-id: %b\r\ncontent-length: %d\r\n%b\r\n%b" % (
         STATUS_LINES[head.status],
         block,
-        x.extra_lines,
+        late,
         x.request_id,
         length,
         last,

@@ -160,7 +160,7 @@ class RateLimit(Policy):
         self._awaited = cast(AwaitedCounters, counters)
         self._rules = [_Rule(rate, self.label, config.local_share) for rate in config.limits]
         self._hit: Any = getattr(counters, "hit", None)
-        self._lines = self._rules[0].lines
+        self._first = self._rules[0]
         self._shown = self.enforce and not config.hide_headers
         self._plain = len(self._rules) == 1 and self._shown and immediate
         self._header = config.header.lower().encode()
@@ -183,14 +183,14 @@ class RateLimit(Policy):
     def on_request(self, x: Exchange) -> RequestHookResult:
         """Count the request under all limits, and refuse it if it does not fit."""
         subject = self._find(x)
-        if self._plain and x.extra is None and not x.extra_lines:
+        if self._plain and x.extra is None and x.late is None:
             key, limit = subject.hits[0]
             try:
                 verdict = self._hit(key, limit)
             except CounterUnavailable:
                 return self._unavailable(x, subject)
             if verdict[0]:
-                x.extra_lines = self._lines(verdict)
+                x.late, x.late_of = self._first, verdict
                 return None
             return self._decide(x, subject, [verdict])
         counters = self._counters

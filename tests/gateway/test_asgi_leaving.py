@@ -105,7 +105,7 @@ def test_a_request_that_is_over_is_gone_without_the_collector(tmp_path: Path) ->
             for _ in range(5):
                 await ask("GET", "1.1")
             await asyncio.sleep(0.01)
-            left = [thing for thing in gc.get_objects() if isinstance(thing, AsgiExchange | Exchange)]
+            left = [thing for thing in gc.get_objects() if type(thing) in (AsgiExchange, Exchange)]
             assert not left
         finally:
             gc.enable()

@@ -126,7 +126,7 @@ def test_a_roll_refuses_and_resets_nothing(product: Product) -> None:
         for client in clients:
             client.join(10)
     assert errors == []
-    assert count[0] > 20
+    assert count[0] > 4, "some of them meet each of the workers"
     assert not set(before) & set(product.worker_pids())
     product.wait_ready()
 
