@@ -4,9 +4,10 @@ One script decides all limits of a request and sets the expiry of what it stores
 race nor an immortal key. Time is the server's. The hits of one loop tick travel in one round trip; those
 that come meanwhile make the next one.
 
-Who waits is told within `deadline` seconds: the verdict, or `CounterUnavailable`. A connection on which
-anything went wrong is closed, never used again, and nothing is sent twice: whether a hit without a reply was
-counted is unknown. After `FAILURES` failures in a row Redis is left alone for `pause` seconds.
+Redis has `deadline` seconds from when it is asked; then who waits is told the verdict, or `CounterUnavailable`.
+Time in which this process was too busy to look for replies is not Redis's. A connection on which anything went
+wrong is closed, never used again, and nothing is sent twice: whether a hit without a reply was counted is
+unknown. After `FAILURES` failures in a row Redis is left alone for `pause` seconds.
 
 All keys of one script call must live on one server: Redis Cluster is not supported.
 """
@@ -28,14 +29,35 @@ from proxy.counters.script import SCRIPT, SCRIPT_SHA, arguments, verdicts
 PREFIX = b"tidegate:"
 FAILURES = 3
 _PLACES = 8192
+_LATE = 0.01
+"""Seconds; a timer that fires later than that tells of a busy loop, which looks at timers before sockets."""
 
 
 class Waiting(NamedTuple):
-    """Hits that wait for their turn: what to send, whom to tell, and when they were asked for (loop time)."""
+    """Hits that wait for their turn: what to send, and whom to tell."""
 
     command: tuple[bytes, ...]
     future: asyncio.Future[list[Verdict]]
-    since: float
+
+
+class _Deadline:
+    """Ends a wait after some seconds, though not before the loop has looked for what came meanwhile."""
+
+    def __init__(self, wait: asyncio.Timeout, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        self._wait, self._loop, self._due = wait, loop, loop.time() + seconds
+        self._timer = loop.call_at(self._due, self._expire)
+
+    def _expire(self) -> None:
+        now = self._loop.time()
+        if now - self._due < _LATE:
+            self._wait.reschedule(now)
+        else:
+            self._due = now + _LATE
+            self._timer = self._loop.call_at(self._due, self._wait.reschedule, self._due)
+
+    def cancel(self) -> None:
+        """It is over."""
+        self._timer.cancel()
 
 
 class RedisCounters:
@@ -93,7 +115,7 @@ class RedisCounters:
         now = b"" if self._clock is None else repr(self._clock()).encode()
         command = (b"%d" % len(names), *names, now, b"%d" % cost, *arguments(hits))
         future: asyncio.Future[list[Verdict]] = loop.create_future()
-        self._queue.append(Waiting(command, future, loop.time()))
+        self._queue.append(Waiting(command, future))
         if self._sender is None or self._sender.done():
             self._sender = loop.create_task(self._send())
         return await future
@@ -137,15 +159,22 @@ class RedisCounters:
 
     async def _send_batch(self, batch: list[Waiting]) -> None:
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout_at(batch[0].since + self._deadline):
-            connection = await self._ready_connection(loop)
-            replies = await _round_trip(connection, "EVALSHA", SCRIPT_SHA, batch)
-            missing = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-            if missing:
-                again = await _round_trip(connection, "EVAL", SCRIPT, [batch[index] for index in missing])
-                for index, reply in zip(missing, again, strict=True):
-                    replies[index] = reply
+        async with asyncio.timeout(None) as wait:
+            deadline = _Deadline(wait, loop, self._deadline)
+            try:
+                replies = await self._ask(await self._ready_connection(loop), batch)
+            finally:
+                deadline.cancel()
         self._tell(batch, replies)
+
+    async def _ask(self, connection: AbstractConnection, batch: list[Waiting]) -> list[Any]:
+        replies = await _round_trip(connection, "EVALSHA", SCRIPT_SHA, batch)
+        missing = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if missing:
+            again = await _round_trip(connection, "EVAL", SCRIPT, [batch[index] for index in missing])
+            for index, reply in zip(missing, again, strict=True):
+                replies[index] = reply
+        return replies
 
     def _tell(self, batch: list[Waiting], replies: list[Any]) -> None:
         """Hand out the replies. One counter that Redis cannot read must not stop all others."""

@@ -311,3 +311,17 @@ def test_a_server_clock_that_goes_back(redis_server: RedisServer) -> None:
         return (await store.hit(b"key", LIMIT)).remaining
 
     assert run(redis_server, scenario, clock=clock) == 4
+
+
+def test_a_busy_loop_is_not_a_slow_redis(redis_server: RedisServer) -> None:
+    """The reply was there in time; the loop looks at its timers first."""
+
+    async def scenario(store: RedisCounters) -> int:
+        await store.hit(b"key", LIMIT)
+        hit = asyncio.ensure_future(store.hit(b"key", LIMIT))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        time.sleep(0.2)  # the hit is on its way
+        return (await hit).remaining
+
+    assert run(redis_server, scenario) == 3
