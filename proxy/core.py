@@ -159,7 +159,7 @@ class Core:
             return
         x.bytes_in += len(data)
         if x.body_limit is not None and x.bytes_in > x.body_limit:
-            self._refuse_late(x, too_large(x.body_limit))
+            self._refuse_late(x, x.body_limit)
         elif x.call is not None:
             x.body_forwarded = True
             x.call.write_body(data)
@@ -282,7 +282,8 @@ class Core:
                 return
         if x.chain.request_body and x.content_length != 0:
             limit = x.runtime.limits.buffer_bytes
-            x.body_limit = limit if x.body_limit is None else min(limit, x.body_limit)
+            if x.body_limit is None or limit < x.body_limit:
+                x.body_limit, x.limited_by = limit, None
             x.collecting = not x.body_done
             if x.expect_continue and x.collecting:
                 x.door.continue_body(x)
@@ -327,8 +328,12 @@ class Core:
         assert x.route is not None
         x.route.upstream.send(x)
 
-    def _refuse_late(self, x: Exchange, response: Response) -> None:
+    def _refuse_late(self, x: Exchange, limit: int) -> None:
         """A body turned out too large while it was on its way."""
+        if x.limited_by is not None:
+            name, x.policy = x.limited_by
+            self.recorder.refused(name, x.policy)
+        response = too_large(limit)
         if x.answered:
             self._break_off(x, response.code)
         else:

@@ -244,6 +244,8 @@ class Exchange(msgspec.Struct, eq=False):
     """Body size; 0 is none, None is chunked."""
     body_limit: int | None = None
     """Most bytes that a body of unknown size may have; the core counts while it streams."""
+    limited_by: tuple[str, str] | None = None
+    """Name and label of the policy that made it so small."""
     encoded: bool = False
     """The path holds an escaped delimiter such as %2f; only Routes with `allow_encoded` take it."""
     websocket: bool = False

@@ -52,6 +52,6 @@ class RequestSize(Policy):
         if self.config.require_content_length:
             detail = "A valid Content-Length header is required"
             return problem(411, "length-required", detail, close=True)
-        if self.enforce:
-            x.body_limit = limit if x.body_limit is None else min(limit, x.body_limit)
+        if self.enforce and (x.body_limit is None or limit < x.body_limit):
+            x.body_limit, x.limited_by = limit, (self.name, self.label)
         return None

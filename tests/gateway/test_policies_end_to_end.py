@@ -178,7 +178,8 @@ def test_request_size(running: Gateway) -> None:
     got = httpx.post(running.url + "/size", content=b"x" * 11)
     assert got.status_code == 413
     streamed = httpx.post(running.url + "/size", content=iter([b"x" * 6, b"x" * 6]))
-    assert streamed.status_code == 413
+    assert (streamed.status_code, streamed.json()["policy"]) == (413, "size-request-size")
+    assert running.record_of(streamed.headers["x-request-id"]).policy == "size-request-size"
     unknown = httpx.post(running.url + "/size-length", content=iter([b"x"]))
     assert unknown.status_code == 411
 

@@ -50,9 +50,9 @@ def test_decision(
 def test_the_smaller_limit_holds() -> None:
     x = make_exchange("POST", content_length=None, body_limit=5)
     make_policy(RequestSize, {"max_bytes": 10}).on_request(x)
-    assert x.body_limit == 5
+    assert (x.body_limit, x.limited_by) == (5, None)
     make_policy(RequestSize, {"max_bytes": 3}).on_request(x)
-    assert x.body_limit == 3
+    assert (x.body_limit, x.limited_by) == (3, ("request-size", "request-size"))
 
 
 def test_observing_limits_nothing() -> None:
