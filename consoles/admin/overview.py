@@ -20,7 +20,7 @@ from consoles.admin.certificates import WARN_DAYS, expiry
 from consoles.models import AuditEntry
 from consoles.ui.charts import COLOURS, NAMES, duration
 from consoles.ui.menu import Entry
-from consoles.ui.node import node_state, target_health
+from consoles.ui.node import ejected_targets, node_state, target_health
 from consoles.ui.pages import Page
 from proxy.models import Api, Certificate, Credential, Plan, Policy, Revision, Route, Subscription
 
@@ -66,6 +66,7 @@ class Overview(Page):
                 for upstream, targets in health.items()
                 if not all(targets.values())
             ],
+            "ejected": len(ejected_targets()),
         }
 
     def _waiting(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from consoles.live.hub import Frames, Hub, Watcher
 from consoles.live.measure import Meter, Moment, quantile
 from consoles.live.seat import Seat
 from consoles.ui.charts import duration
-from consoles.ui.node import NodeState, folder, node_state, state_name, target_health
+from consoles.ui.node import NodeState, ejected_targets, folder, node_state, state_name, target_health
 from proxy.telemetry.metrics import BUCKETS
 
 INTERVAL = 1.0
@@ -111,6 +111,7 @@ def _node() -> dict[str, Any]:
         "upstreams": upstreams[:MAX_UPSTREAMS],
         "targets": sum(total for _, _, total in upstreams),
         "unhealthy": sum(total - good for _, good, total in upstreams),
+        "ejected": len(ejected_targets()),
     }
 
 

@@ -78,6 +78,10 @@ def ejected_targets() -> Ejected:
             sums = totals(place)
         except OSError:
             sums = {}
-        found = {(key[1], key[2]): cells[EJECTED] for key, cells in sums.items() if key[0] == TARGET}
+        found = {
+            (key[1], key[2]): cells[EJECTED]
+            for key, cells in sums.items()
+            if key[0] == TARGET and cells[EJECTED]
+        }
         _ejected[place] = (time.monotonic() + KEPT_SECONDS, found)
     return found

@@ -124,7 +124,8 @@
       put("in_flight", frame.in_flight.toLocaleString());
       put("connections", `on ${plural(frame.connections, "connection")}`);
       put("targets", frame.targets.toLocaleString());
-      put("health", !frame.targets ? "none is checked" : frame.unhealthy ? `${frame.unhealthy} unhealthy` : "all healthy");
+      const bad = [frame.unhealthy && `${frame.unhealthy} unhealthy`, frame.ejected && `${frame.ejected} ejected`].filter(Boolean);
+      put("health", bad.join(", ") || (frame.targets ? "all healthy" : "none is checked"));
       put("revision", frame.revision === null || !frame.running ? "–" : String(frame.revision));
       put("workers", !frame.slots ? "no gateway runs here" : !frame.running ? "the gateway is stopped"
         : frame.revision === null ? "workers are changing over" : `on all ${plural(frame.running, "worker")}`);

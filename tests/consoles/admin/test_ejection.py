@@ -42,6 +42,8 @@ def test_an_ejected_target_is_shown(tmp_path: Path, settings, monkeypatch: pytes
         assert "ejected by 1 worker<" in page()
         metrics[1].target_ejected("orders", str(target))
         assert "ejected by 2 workers<" in page()
+        overview = client.get(reverse("console:overview")).content.decode()
+        assert ">1 ejected<" in overview and "none is checked" not in overview
         workers[1].numbers[status.STATE] = status.STOPPED
         assert "ejected by 1 worker<" in page()
         metrics[0].target_back("orders", str(target))

@@ -18,6 +18,7 @@ def test_the_overview_counts_what_the_workers_count(console, worker):
     worker.serve(record(api="before"))
     health = {"orders": {"10.0.0.1:80": True, "10.0.0.2:80": False}, "auth": {"10.0.0.3:80": True}}
     worker.node.health.write_text(json.dumps(health))
+    worker.metrics.target_ejected("orders", "10.0.0.1:80")
     with console.watch("overview/") as watching:
         stream = frames(watching)
         next(stream)
@@ -28,7 +29,7 @@ def test_the_overview_counts_what_the_workers_count(console, worker):
             worker.serve(record(api="shop", route="new", status=502, state=3, duration_us=90_000))
             worker.serve(record(api="", route="", status=404, state=1, code="no-route", duration_us=100))
         total, frame = 0.0, {}
-        while total < 119.5:
+        while total < 119.5 or not frame["ejected"]:
             frame = next(stream)
             at, *rates = frame["point"]
             total += sum(rates) * (at - before)
@@ -42,7 +43,7 @@ def test_the_overview_counts_what_the_workers_count(console, worker):
         assert 2.5 <= float(p50.split()[0]) <= 5 and p50.endswith(" ms")
         assert 50 <= float(p95.split()[0]) <= 100
         assert frame["upstreams"] == [["orders", 1, 2], ["auth", 1, 1]]
-        assert (frame["targets"], frame["unhealthy"]) == (3, 1)
+        assert (frame["targets"], frame["unhealthy"], frame["ejected"]) == (3, 1, 1)
         assert (frame["revision"], frame["in_flight"], frame["running"]) == (7, 3, 1)
         assert "before" not in str(frame)
 
