@@ -125,10 +125,10 @@ def test(arguments):
     """The tests. Those whose servers are not installed are skipped, and the summary says why."""
     make_venv(["requirements.txt", "requirements-dev.txt"])
     plugin = ["-p", "tests.ci_plugin"]
-    # Three, because tests often wait, so that two leave the processors of a small machine idle. Hundreds of
-    # processes are started, and bytecode that is kept saves a third of what each of them takes.
+    # A third one would be a twentieth faster on a machine with two processors, and starve tests of processes that
+    # wait for each other. Hundreds of processes are started: bytecode that is kept saves a third of each.
     execute(
-        [PYTHON, "-m", "pytest", "-q", "-n", "3", "--dist", "loadgroup"] + plugin + arguments,
+        [PYTHON, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup"] + plugin + arguments,
         PYTHONDONTWRITEBYTECODE="",
     )
 
