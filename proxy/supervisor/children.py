@@ -43,23 +43,12 @@ def tasks() -> Command:
 
     Requests come first: it takes the processor time that they leave, and catches up when there is more.
     """
+    start = ("-A", CELERY, "-q", "--skip-checks")
     flags = ("-P", "solo", "--without-gossip", "--without-mingle", "--without-heartbeat")
     level = os.environ.get("TIDEGATE_LOG_LEVEL", "WARNING")
     return Command(
         "tasks",
-        (
-            sys.executable,
-            "-m",
-            "celery",
-            "-A",
-            CELERY,
-            "-q",
-            "--skip-checks",
-            "worker",
-            "-l",
-            level.upper(),
-            *flags,
-        ),
+        (sys.executable, "-m", "celery", *start, "worker", "-l", level.upper(), *flags),
         environment={"TIDEGATE_LOG_LEVEL": level},
         death_signal=signal.SIGTERM,
         later=True,

@@ -24,9 +24,7 @@ class Command(BaseCommand):
     """Print traffic records from the node's spool."""
 
     help = "Print the traffic records of this node as they come."
-    requires_system_checks: list[
-        str
-    ] = []  # they are of the code, and half of the start: `make check` has them
+    requires_system_checks: list[str] = []  # half of the start; `make check` has them
 
     def add_arguments(self, parser: CommandParser) -> None:
         """One action, `tail`."""
