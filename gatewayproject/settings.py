@@ -59,7 +59,7 @@ TIDEGATE_FORWARDED_HEADER = env.choice(
 # --- Application --------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    # For its `runserver`. It brings Twisted along, a third of what the start of any other command takes.
+    # For its `runserver`; every other command would import Twisted for nothing.
     *(["daphne"] if "runserver" in sys.argv[1:2] else []),
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -1,6 +1,7 @@
 """One worker's engine, the same behind every door: core, stores, the Snapshot in force, the clock that ticks.
 
-A door needs `engine.core`, `await engine.start()` and `await engine.stop()`; everything else happens here.
+A door needs `engine.core`, `await engine.start()` and `await engine.stop()`; everything else happens here,
+but for `settle_collector`, which is for a process that has nothing but the engine.
 The engine never imports Django and never waits for a database: what it knows comes from the node directory.
 """
 

@@ -125,8 +125,8 @@ def test(arguments):
     """The tests. Those whose servers are not installed are skipped, and the summary says why."""
     make_venv(["requirements.txt", "requirements-dev.txt"])
     plugin = ["-p", "tests.ci_plugin"]
-    # A third one would be a twentieth faster on a machine with two processors, and starve tests of processes that
-    # wait for each other. Hundreds of processes are started: bytecode that is kept saves a third of each.
+    # More would starve each other on a machine with two processors: tests wait for processes of their own.
+    # Hundreds of those are started, so bytecode is kept.
     execute(
         [PYTHON, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup"] + plugin + arguments,
         PYTHONDONTWRITEBYTECODE="",

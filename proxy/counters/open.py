@@ -25,7 +25,7 @@ def open_store(
         return SharedCounters(path)
     if not redis_url:
         raise ValueError("The Redis counters need the address of a server.")
-    # Close to half of a worker's start and 7 MB, for those who have it.
+    # The largest import of a worker (`python -X importtime -m proxy.worker --help`), for those who need it.
     from proxy.counters.redis import RedisCounters
 
     return RedisCounters(redis_url)

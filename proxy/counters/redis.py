@@ -5,7 +5,8 @@ race nor an immortal key. Time is the server's. The hits of one loop tick travel
 that come meanwhile make the next one.
 
 Redis has `deadline` seconds from when it is asked; then who waits is told the verdict, or `CounterUnavailable`.
-Time in which this process was too busy to look for replies is not Redis's. A connection on which anything went
+A hit that comes while Redis is asked waits for that as well, so twice as long at most. Time in which this process
+was too busy to look for replies is not Redis's. A connection on which anything went
 wrong is closed, never used again, and nothing is sent twice: whether a hit without a reply was counted is
 unknown. After `FAILURES` failures in a row Redis is left alone for `pause` seconds.
 

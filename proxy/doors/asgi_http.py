@@ -309,8 +309,8 @@ async def serve(core: Core, exchanges: OpenExchanges, scope: Scope, receive: Rec
         log.debug("an answer could not be sent, request %s", x.request_id.decode(), exc_info=True)
     finally:
         exchanges.waiting.discard(exchange)
-        if exchanges.emptied is not None:
-            exchanges.done()
+        if exchanges.emptied is not None and not exchanges.waiting:
+            exchanges.emptied.set()
         if exchange.listener is not None or not x.finished:
             exchange.leave()
         # Without this each request would be a cycle that only the collector takes apart, thousands at a time.

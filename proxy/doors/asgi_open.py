@@ -10,17 +10,12 @@ if TYPE_CHECKING:
 
 
 class OpenExchanges:
-    """A request is here from when it has to wait until its answer is sent."""
+    """A request is in `waiting` from when it has to wait until its answer is sent."""
 
     def __init__(self) -> None:
         self.waiting: set[AsgiExchange] = set()
         self.emptied: asyncio.Event | None = None
-        """Who drains waits for this."""
-
-    def done(self) -> None:
-        """One waits no more."""
-        if self.emptied is not None and not self.waiting:
-            self.emptied.set()
+        """Who drains waits for this; the last request that leaves `waiting` sets it."""
 
     def sweep(self, now: float) -> None:
         """A few times a second: notice clients that went away, end what is past its deadline."""

@@ -334,7 +334,7 @@ class _Rule:
             self._pattern += b"%b: %b\r\n%b: %%d\r\n" % (*self._limit_lines[1], self._period_remaining)
 
     def lines(self, verdict: Verdict) -> bytes:
-        """The same as complete lines, for the request that meets one limit and fits."""
+        """The `headers` as complete lines."""
         remaining = verdict[1]
         if self._period_remaining:
             return self._pattern % (remaining, math.ceil(verdict[2]), remaining)

@@ -33,8 +33,8 @@ _OPTIONS = {
 }
 """The size of targets is a rule of WCAG 2.2 that axe leaves out unless asked. Style sheets, which no rule that is on
 reads, are not fetched once more."""
-FRAME = ("aside", "header", "footer")
-"""What is around all pages of a kind."""
+FRAME = ("aside.navbar", "header.topbar")
+"""Side bar and top bar, which all pages of a kind have around them."""
 _RUN = """async ([context, options]) => (await axe.run(context, options)).violations.map((one) => ({
   impact: one.impact, rule: one.id,
   nodes: one.nodes.map((node) => `${node.html.slice(0, 160)} (${node.failureSummary.replace(/\\s+/g, " ")})`),

@@ -121,12 +121,12 @@ def test_a_roll_refuses_and_resets_nothing(product: Product) -> None:
             lambda: sum("Rolled 2 of 2 workers" in line for line in product.lines) > rolls, 30, product.log
         )
         wait_until(lambda: all(ended(pid) for pid in before), 10, product.log)
+        wait_until(lambda: count[0] > 20, 10, product.log)
     finally:
         over.set()
         for client in clients:
             client.join(10)
     assert errors == []
-    assert count[0] > 4, "some of them meet each of the workers"
     assert not set(before) & set(product.worker_pids())
     product.wait_ready()
 

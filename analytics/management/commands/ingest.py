@@ -13,7 +13,7 @@ class Command(BaseCommand):
     """Counts what is in this node's spool, once."""
 
     help = "Ingest this node's traffic records into the rollups, once. Safe beside the running task."
-    requires_system_checks: list[str] = []  # half of the start; `make check` has them
+    requires_system_checks: list[str] = []  # of the code, not of its data: `make check` has them
 
     def add_arguments(self, parser: CommandParser) -> None:
         """None."""

@@ -17,7 +17,7 @@ class Command(BaseCommand):
     help = (
         "Create administrators of the console, or give a member a new password. Passwords are printed once."
     )
-    requires_system_checks: list[str] = []  # half of the start; `make check` has them
+    requires_system_checks: list[str] = []  # of the code, not of its data: `make check` has them
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The actions and what each takes."""

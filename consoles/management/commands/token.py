@@ -20,7 +20,7 @@ class Command(BaseCommand):
     """Makes, lists and revokes tokens."""
 
     help = "Make, list and revoke tokens for the Admin API. A token is printed once."
-    requires_system_checks: list[str] = []  # half of the start; `make check` has them
+    requires_system_checks: list[str] = []  # of the code, not of its data: `make check` has them
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The actions and what each takes."""

@@ -22,7 +22,7 @@ class Command(BaseCommand):
     """Export, validate, compare, apply and publish the configuration."""
 
     help = "Export, validate, compare, apply and publish the configuration."
-    requires_system_checks: list[str] = []  # half of the start; `make check` has them
+    requires_system_checks: list[str] = []  # of the code, not of its data: `make check` has them
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """One sub-command each."""

@@ -26,7 +26,7 @@ class Command(BaseCommand):
     """Loads the demo once; what somebody has changed since is left alone."""
 
     help = "Load the demo shop into an empty configuration and issue a key for it, once."
-    requires_system_checks: list[str] = []  # half of the start; `make check` has them
+    requires_system_checks: list[str] = []  # of the code, not of its data: `make check` has them
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The ports are written into the configuration."""

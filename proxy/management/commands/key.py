@@ -34,7 +34,7 @@ class Command(BaseCommand):
     """Keys for Apps, from the command line."""
 
     help = "Issue, revoke and list API keys. A key takes effect within a second, without a publish."
-    requires_system_checks: list[str] = []  # half of the start; `make check` has them
+    requires_system_checks: list[str] = []  # of the code, not of its data: `make check` has them
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The actions and what each takes."""

@@ -28,7 +28,7 @@ class Command(BaseCommand):
         "Run the gateway workers, the console and the node agent until SIGTERM or Ctrl-C; "
         "SIGHUP rolls all workers without refusing a connection."
     )
-    requires_system_checks: list[str] = []  # half of the start; `make check` has them
+    requires_system_checks: list[str] = []  # of the code, not of its data: `make check` has them
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Everything else comes from the environment (`docs/configuration.md`)."""

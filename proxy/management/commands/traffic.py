@@ -24,7 +24,7 @@ class Command(BaseCommand):
     """Print traffic records from the node's spool."""
 
     help = "Print the traffic records of this node as they come."
-    requires_system_checks: list[str] = []  # half of the start; `make check` has them
+    requires_system_checks: list[str] = []  # of the code, not of its data: `make check` has them
 
     def add_arguments(self, parser: CommandParser) -> None:
         """One action, `tail`."""

@@ -44,6 +44,10 @@ def test_the_rate_on_the_overview_moves_by_itself(console, worker, page):
     playwright.expect(apis).to_contain_text(f"{HOSTILE}300")
     assert page.locator("[data-live-chart] canvas").count() == 1
     assert page.locator("#announcer").inner_text() == ""
+    health = page.locator("[data-live=health]")
+    playwright.expect(health).to_have_text("none is checked")
+    worker.metrics.target_ejected("orders", "10.0.0.1:80")
+    playwright.expect(health).to_have_text("1 ejected", timeout=10_000)
 
 
 def test_without_a_connection_the_overview_asks_for_its_fragment(console, worker, page):

@@ -200,6 +200,18 @@ def test_the_refusing_policy_is_reported_even_if_another_is_at_zero(counters: Me
     assert int(headers["ratelimit-reset"]) > 3000
 
 
+@pytest.mark.parametrize(
+    "limit", [{"amount": 6, "period": "minute"}, {"amount": 6, "period": "minute", "every": 5}]
+)
+def test_both_doors_write_the_same(counters: MemoryCounters, limit: dict[str, Any]) -> None:
+    x = make_exchange()
+    assert limiter(counters, [limit]).on_request(x) is None
+    assert x.late is not None
+    pairs = x.late.headers(x.late_of)
+    assert len(pairs) == (3 if "every" in limit else 5)
+    assert x.late.lines(x.late_of) == b"".join(b"%b: %b\r\n" % pair for pair in pairs)
+
+
 def test_other_headers_of_the_answer_stay(counters: MemoryCounters) -> None:
     x = make_exchange()
     x.add_response_header(b"vary", b"origin")
